@@ -1,0 +1,9 @@
+"""Django's registration of the `annotations` package."""
+
+from django.apps import AppConfig
+
+
+class AnnotationsConfig(AppConfig):
+    """The `annotations` application."""
+
+    name = "annotations"
