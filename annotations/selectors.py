@@ -1,0 +1,78 @@
+"""Reads: what is next for a person, and how far along they are. Nothing here writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import Count, Q, QuerySet
+
+from annotations.blinding import BlindView
+from annotations.models import Comparison, Preference
+
+OPEN_STATES = (Comparison.State.PLANNED, Comparison.State.READY)
+# Seconds a person takes over a pair beside reading, for "minutes left" alone.
+SECONDS_PER_ELICITATION_PAIR = 30
+SECONDS_PER_JUDGED_PAIR = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Pairs done and planned (elicitation and judging together), whole minutes left (at least 1 until the end)."""
+
+    done: int
+    total: int
+    minutes_left: int
+
+
+def next_preference(participant_id: int) -> Preference | None:
+    """The first undecided elicitation pair, with question and candidates loaded."""
+    return (
+        Preference.objects.filter(participant_id=participant_id, choice__isnull=True)
+        .select_related("question", "first", "second")
+        .order_by("position")
+        .first()
+    )
+
+
+def preference_view(preference: Preference) -> BlindView:
+    """An elicitation pair as the browser may see it."""
+    return BlindView(
+        id=preference.opaque_id,
+        question=preference.question.text,
+        first=preference.first.text,
+        second=preference.second.text,
+    )
+
+
+def unjudged(participant_id: int) -> QuerySet[Comparison]:
+    """A person's comparisons that are neither judged nor void, in planned order."""
+    return Comparison.objects.filter(participant_id=participant_id, state__in=OPEN_STATES).order_by("position")
+
+
+def next_comparison(participant_id: int) -> Comparison | None:
+    """The next comparison in planned order, ready or not, with all that `blinding.blind` reads."""
+    return (
+        unjudged(participant_id)
+        .select_related("question", "generation_a", "generation_b", "candidate_a", "candidate_b")
+        .defer(*(f"generation_{s}__{f}" for s in "ab" for f in ("request", "prompt", "raw_text", "versions")))
+        .first()
+    )
+
+
+def progress(participant_id: int) -> Progress:
+    """How far along a person is, counting void comparisons as done."""
+    pairs = Preference.objects.filter(participant_id=participant_id).aggregate(
+        total=Count("id"), left=Count("id", filter=Q(choice__isnull=True))
+    )
+    judged = Comparison.objects.filter(participant_id=participant_id).aggregate(
+        total=Count("id"), left=Count("id", filter=Q(state__in=OPEN_STATES))
+    )
+    seconds = pairs["left"] * SECONDS_PER_ELICITATION_PAIR + judged["left"] * SECONDS_PER_JUDGED_PAIR
+    total = pairs["total"] + judged["total"]
+    left = pairs["left"] + judged["left"]
+    return Progress(done=total - left, total=total, minutes_left=max(1, round(seconds / 60)) if left else 0)
+
+
+def judged_count(participant_id: int) -> int:
+    """Judgments a person has given."""
+    return Comparison.objects.filter(participant_id=participant_id, state=Comparison.State.JUDGED).count()

@@ -1,0 +1,139 @@
+"""Writes: choices, judgments, and what a finished text means for the pairs that wait for it.
+
+Callers hold the participant's row lock; the functions here add conditional updates of their own, so that a lost lock
+could cost a wait, never a second answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+
+from django.db import connection, transaction
+from django.db.models import Min, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from annotations.models import Comparison, Judgment, Preference
+
+
+class Stored(Enum):
+    """What became of a submission: stored now, stored before (the first one stands), or not this pair's turn."""
+
+    NEW = "new"
+    AGAIN = "again"
+    OUT_OF_TURN = "out_of_turn"
+
+
+def record_choice(participant_id: int, opaque_id: str, choice: str, page_ms: int | None) -> Stored:
+    """Store the choice (first or second) of the pair whose turn it is; raises ValueError on another word."""
+    if choice not in ("first", "second"):
+        raise ValueError(f"A choice is first or second, not {choice!r}.")
+    turn = Preference.objects.filter(participant_id=participant_id, choice__isnull=True)
+    changed = turn.filter(
+        opaque_id=opaque_id, position=turn.values("participant_id").annotate(at=Min("position")).values("at")
+    ).update(choice=choice, decided_at=timezone.now(), page_ms=page_ms)
+    if changed:
+        return Stored.NEW
+    known = Preference.objects.filter(participant_id=participant_id, opaque_id=opaque_id, choice__isnull=False)
+    return Stored.AGAIN if known.exists() else Stored.OUT_OF_TURN
+
+
+def record_judgment(
+    comparison: Comparison,
+    *,
+    choice: str,
+    strength: int | None,
+    reason: str,
+    page_ms: int | None,
+    input: str = "",
+) -> Stored:
+    """Store the one judgment of a ready comparison. Repeats answer AGAIN, anything not ready OUT_OF_TURN."""
+    now = timezone.now()
+    changed = Comparison.objects.filter(pk=comparison.pk, state=Comparison.State.READY).update(
+        state=Comparison.State.JUDGED, judged_at=now
+    )
+    if not changed:
+        judged = Comparison.objects.filter(pk=comparison.pk, state=Comparison.State.JUDGED).exists()
+        return Stored.AGAIN if judged else Stored.OUT_OF_TURN
+    shown = comparison.presented_at or now
+    Judgment.objects.create(
+        comparison=comparison,
+        participant_id=comparison.participant_id,
+        choice=choice,
+        strength=strength,
+        reason=reason,
+        page_ms=page_ms,
+        server_ms=max(0, int((now - shown).total_seconds() * 1000)),
+        input=input,
+        created_at=now,
+    )
+    return Stored.NEW
+
+
+def present(row: Preference | Comparison) -> None:
+    """Stamp the first time a pair was shown; later calls change nothing."""
+    if row.presented_at is None:
+        row.presented_at = timezone.now()
+        type(row).objects.filter(pk=row.pk, presented_at__isnull=True).update(presented_at=row.presented_at)
+
+
+def settle(generation_id: int) -> list[int]:
+    """Make the planned pairs ready whose second text this one was; return the people whom the text concerns.
+
+    A failed text settles nothing: its pair is voided when its person reaches it.
+    """
+    concerned = Comparison.objects.filter(Q(generation_a_id=generation_id) | Q(generation_b_id=generation_id))
+    people = list(concerned.values_list("participant_id", flat=True).distinct())
+    if people:
+        _make_ready(concerned)
+    return people
+
+
+def settle_person(participant_id: int) -> None:
+    """Make every pair of a person ready whose texts are: what the wait page's poll and the sweep call."""
+    _make_ready(Comparison.objects.filter(participant_id=participant_id))
+
+
+def _make_ready(rows: object) -> None:
+    ready = Q(candidate_a__isnull=False, candidate_b__isnull=False) | Q(
+        generation_a__state="ready", generation_b__state="ready"
+    )
+    assert hasattr(rows, "filter")
+    ids = list(rows.filter(ready, state=Comparison.State.PLANNED).values_list("id", flat=True))
+    if ids:
+        Comparison.objects.filter(id__in=ids, state=Comparison.State.PLANNED).update(
+            state=Comparison.State.READY, ready_at=Now()
+        )
+
+
+def void(rows: Sequence[int], reason: str) -> int:
+    """Void comparisons that are planned or ready; returns how many changed."""
+    return Comparison.objects.filter(
+        id__in=rows, state__in=[Comparison.State.PLANNED, Comparison.State.READY]
+    ).update(state=Comparison.State.VOID, void_reason=reason, voided_at=timezone.now())
+
+
+def void_left(participant_id: int) -> int:
+    """Void everything a leaver did not judge."""
+    rows = Comparison.objects.filter(participant_id=participant_id).values_list("id", flat=True)
+    return void(list(rows), Comparison.VoidReason.LEFT)
+
+
+def erase(participant_id: int) -> None:
+    """Delete a person's preferences, comparisons and judgments. Only the withdrawal service calls this.
+
+    The append-only trigger lets judgments go only while `palate.withdrawing` names their participant, and the setting
+    dies with the transaction.
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("Erasing needs the transaction of the withdrawal.")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('palate.withdrawing', %s, true)", [str(participant_id)])
+    Judgment.objects.filter(participant_id=participant_id).delete()
+    Comparison.objects.filter(participant_id=participant_id).update(repeat_of=None)
+    Comparison.objects.filter(participant_id=participant_id).delete()
+    Preference.objects.filter(participant_id=participant_id).update(repeat_of=None)
+    Preference.objects.filter(participant_id=participant_id).delete()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('palate.withdrawing', '', true)")

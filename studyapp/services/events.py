@@ -1,0 +1,18 @@
+"""One door for history rows: ids and codes, never text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from studyapp.models import Event, Participant, Study
+
+
+def log(study: Study, kind: str, *, participant: Participant | None = None, actor: Any = None, **data: Any) -> None:
+    """Write one history row; call it inside the transaction of the change it tells of."""
+    Event.objects.create(
+        study_id=study.pk,
+        participant_id=participant.pk if participant else None,
+        actor_id=actor.pk if actor is not None and getattr(actor, "pk", None) else None,
+        kind=kind,
+        data=data,
+    )

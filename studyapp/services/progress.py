@@ -1,0 +1,242 @@
+"""A person's way through a study: every step takes the participant's row lock, and every repeat is harmless."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from annotations import selectors
+from annotations import services as judging
+from annotations.models import Comparison, Judgment, Preference
+from annotations.services import Stored
+from studyapp.models import Participant
+from studyapp.services import texts
+from studyapp.services.events import log
+
+State = Participant.State
+MAX_PAGE_MS = 24 * 3600 * 1000
+MAX_REASON = 4000
+
+
+class Invalid(ValueError):
+    """A form value that cannot be stored; `messages` maps field to what to do."""
+
+    def __init__(self, messages: dict[str, str]) -> None:
+        super().__init__("; ".join(messages.values()))
+        self.messages = messages
+
+
+def lock(participant: Participant) -> Participant:
+    """The participant's row, locked until the transaction ends, with the study."""
+    return (
+        Participant.objects.select_for_update(of=("self",))
+        .select_related("study")
+        .defer("study__documents", "study__protocol")
+        .get(pk=participant.pk)
+    )
+
+
+def _move(participant: Participant, state: str, **stamps: object) -> None:
+    """Write a state, its times and its event; the caller holds the lock."""
+    participant.state = state
+    for field, value in stamps.items():
+        setattr(participant, field, value)
+    participant.save(update_fields=["state", *stamps])
+    log(participant.study, state, participant=participant)
+
+
+def begin(participant: Participant) -> Participant:
+    """The instructions were read: consented -> eliciting."""
+    with transaction.atomic():
+        person = lock(participant)
+        if person.state == State.CONSENTED:
+            now = timezone.now()
+            _move(person, State.ELICITING, eliciting_at=now, last_seen_at=now)
+    return person
+
+
+def choose(participant: Participant, opaque_id: str, choice: str, page_ms: int | None) -> Stored:
+    """Store an elicitation choice; the last shot asks for the person's texts, the last pair ends elicitation.
+
+    Raises Invalid when no side was chosen.
+    """
+    if choice not in ("first", "second"):
+        raise Invalid({"choice": "Please choose the first or the second answer."})
+    with transaction.atomic():
+        person = lock(participant)
+        if person.state != State.ELICITING:
+            return Stored.OUT_OF_TURN
+        stored = judging.record_choice(person.pk, opaque_id, choice, clean_ms(page_ms))
+        if stored is Stored.NEW:
+            _after_choice(person)
+    return stored
+
+
+def _after_choice(person: Participant) -> None:
+    left = list(
+        Preference.objects.filter(participant=person, choice__isnull=True).order_by("position").values_list("role", flat=True)
+    )
+    now = timezone.now()
+    person.last_seen_at = now
+    fields = ["last_seen_at"]
+    if Preference.Role.SHOT not in left and person.shots_done_at is None:
+        person.shots_done_at = now
+        fields.append("shots_done_at")
+        texts.request_personal(person, person.study)
+    person.save(update_fields=fields)
+    if not left:
+        _move(person, State.WAITING, waiting_at=now)
+        _advance(person)
+
+
+def judge(
+    participant: Participant,
+    opaque_id: str,
+    *,
+    choice: str,
+    strength: int | None = None,
+    reason: str = "",
+    page_ms: int | None = None,
+    input: str = "",
+) -> Stored:
+    """Store a judgment of the pair whose turn it is and move on. Raises Invalid for values the protocol does not allow."""
+    with transaction.atomic():
+        person = lock(participant)
+        if person.state not in (State.JUDGING, State.COMPLETED):
+            return Stored.OUT_OF_TURN
+        row = Comparison.objects.filter(participant=person, opaque_id=opaque_id).first()
+        if row is None:
+            return Stored.OUT_OF_TURN
+        if row.state == Comparison.State.JUDGED:
+            return Stored.AGAIN
+        current = selectors.unjudged(person.pk).first()
+        if current is None or current.pk != row.pk:
+            return Stored.OUT_OF_TURN
+        values = check_judgment(person, choice, strength, reason)
+        stored = judging.record_judgment(row, **values, page_ms=clean_ms(page_ms), input=input[:8])  # type: ignore[arg-type]
+        if stored is Stored.NEW:
+            person.last_seen_at = timezone.now()
+            person.save(update_fields=["last_seen_at"])
+            _advance(person)
+    return stored
+
+
+def check_judgment(person: Participant, choice: str, strength: int | None, reason: str) -> dict[str, object]:
+    """The values to store under the study's scale; raises Invalid."""
+    rules, problems = person.study.spec.judging, {}
+    allowed = {"first", "second"} | ({"tie"} if rules.scale == "choice+tie" else set())
+    if choice not in allowed:
+        problems["choice"] = "Please choose one of the answers."
+    wants_strength = rules.scale == "choice+strength"
+    if wants_strength and (strength is None or not 1 <= strength <= 5):
+        problems["strength"] = "Please say how strong your preference is, from 1 to 5."
+    if rules.reason == "required" and not reason.strip():
+        problems["reason"] = "Please say in a few words why."
+    if len(reason) > MAX_REASON:
+        problems["reason"] = f"Please keep your reason under {MAX_REASON} characters."
+    if problems:
+        raise Invalid(problems)
+    kept = reason.strip().replace("\x00", "") if rules.reason != "off" else ""
+    return {"choice": choice, "strength": strength if wants_strength else None, "reason": kept}
+
+
+def clean_ms(value: int | None) -> int | None:
+    """A page's own milliseconds, None unless believable (0 to a day)."""
+    return value if value is not None and 0 <= value <= MAX_PAGE_MS else None
+
+
+def advance(participant: Participant) -> Participant:
+    """Look again: what the pages call. Idempotent; returns the fresh participant."""
+    with transaction.atomic():
+        person = lock(participant)
+        if person.state in (State.WAITING, State.JUDGING):
+            judging.settle_person(person.pk)
+            _advance(person)
+    return person
+
+
+def _advance(person: Participant) -> None:
+    """waiting -> judging when the next pair in planned order is ready; the wait clock; completion."""
+    current = _next_after_voids(person)
+    now = timezone.now()
+    if current is None:
+        _stop_clock(person, now)
+        if person.state == State.WAITING:
+            _move(person, State.JUDGING, judging_at=now)
+        _move(person, State.COMPLETED, judged_at=now, ended_at=now)
+    elif current.state == Comparison.State.READY:
+        _stop_clock(person, current.ready_at or now)
+        if person.state == State.WAITING:
+            _move(person, State.JUDGING, judging_at=now)
+    elif person.wait_started_at is None:
+        person.wait_started_at = now
+        person.save(update_fields=["wait_started_at"])
+        texts.hurry(person)
+
+
+def _next_after_voids(person: Participant) -> Comparison | None:
+    """The next comparison; pairs reached with a failed text are voided on the way."""
+    while (current := selectors.next_comparison(person.pk)) is not None:
+        states = {g.state for g in (current.generation_a, current.generation_b) if g is not None}
+        if current.state == Comparison.State.READY or not states & {"failed", "discarded"}:
+            return current
+        judging.void([current.pk], Comparison.VoidReason.GENERATION_FAILED)
+    return None
+
+
+def _stop_clock(person: Participant, until: object) -> None:
+    if person.wait_started_at is None:
+        return
+    waited = (until - person.wait_started_at).total_seconds()  # type: ignore[operator]
+    person.waited_ms += max(0, int(waited * 1000))
+    person.wait_started_at = None
+    person.save(update_fields=["waited_ms", "wait_started_at"])
+
+
+def past_deadline(person: Participant) -> bool:
+    """True when the current wait has outlasted the study's deadline."""
+    if person.wait_started_at is None:
+        return False
+    return timezone.now() - person.wait_started_at > timedelta(seconds=person.study.spec.wait.deadline_s)
+
+
+def break_due(person: Participant) -> bool:
+    """True when a break page comes before the next pair."""
+    every = person.study.spec.judging.break_every
+    if not every or person.state != State.JUDGING:
+        return False
+    return selectors.judged_count(person.pk) // every > person.breaks_taken
+
+
+def take_break(participant: Participant) -> Participant:
+    """The break page was left."""
+    with transaction.atomic():
+        person = lock(participant)
+        every = person.study.spec.judging.break_every
+        if person.state == State.JUDGING and every:
+            person.breaks_taken = selectors.judged_count(person.pk) // every
+            person.last_seen_at = timezone.now()
+            person.save(update_fields=["breaks_taken", "last_seen_at"])
+    return person
+
+
+def debriefed(participant: Participant) -> Participant:
+    """The debrief was read; the completion page is next."""
+    Participant.objects.filter(pk=participant.pk, state=State.COMPLETED, debriefed_at__isnull=True).update(
+        debriefed_at=timezone.now()
+    )
+    participant.refresh_from_db(fields=["debriefed_at"])
+    return participant
+
+
+def seen(participant: Participant) -> None:
+    """Note that somebody is still there, at most once a minute."""
+    now = timezone.now()
+    if participant.is_unfinished and now - participant.last_seen_at > timedelta(seconds=60):
+        Participant.objects.filter(pk=participant.pk).update(last_seen_at=now)
+
+
+__all__ = ["Invalid", "Judgment", "Stored", "advance", "begin", "break_due", "choose", "debriefed", "judge", "lock",
+           "past_deadline", "seen", "take_break"]

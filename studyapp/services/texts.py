@@ -1,0 +1,168 @@
+"""What to ask the workers for: frozen requests from the protocol, the plan and a person's own shots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from annotations.models import Comparison, Preference
+from annotations.services import settle_person
+from inference import queue
+from inference.contracts import GenerationRequest, ModelSpec, Sampling, Shot, Window
+from inference.models import Need
+from studyapp.models import Participant, Question, Seat, Study
+from studyapp.protocol import Protocol
+
+
+def model_spec(spec: Protocol, name: str) -> ModelSpec:
+    """The inference room's name for a model of the protocol."""
+    model = spec.models[name]
+    return ModelSpec(engine=model.engine, source=model.source or "", revision=model.revision or "",
+                     options=dict(model.responses or {}))
+
+
+def replicate_of(spec: Protocol, arm: str, seat_number: int) -> int:
+    """Which sample of an unpersonalised text a seat uses: its own, or the shared one."""
+    if not arm or is_personal(spec, arm) or spec.arms[arm].samples == "shared":
+        return 0
+    return seat_number
+
+
+def is_personal(spec: Protocol, arm: str) -> bool:
+    """True when the arm's context is made of the participant's own data."""
+    return spec.arms[arm].context != "none"
+
+
+def request_for(spec: Protocol, arm: str, question: str, shots: tuple[Shot, ...] = ()) -> GenerationRequest:
+    """The frozen request of one text."""
+    definition, sampling = spec.arms[arm], spec.arm_sampling(arm)
+    window = Window(
+        min_words=spec.normalise.words[0],
+        max_words=spec.normalise.words[1],
+        tries=spec.normalise.tries,
+        plain_text=spec.normalise.plain_text,
+    )
+    return GenerationRequest(
+        model=model_spec(spec, definition.model),
+        layout=spec.models[definition.model].layout,
+        question=question,
+        shots=shots,
+        instruction=definition.instruction,
+        sampling=Sampling(temperature=sampling.temperature, top_p=sampling.top_p, max_tokens=sampling.max_tokens),
+        window=window,
+    )
+
+
+def request_stock(study: Study) -> int:
+    """Ask for the unpersonalised texts of every seat, in seat order; returns how many texts that is."""
+    spec, questions = study.spec, _question_texts(study)
+    orders: dict[tuple[str, int, int], queue.Order] = {}
+    for number, plan in Seat.objects.filter(study=study).order_by("number").values_list("number", "plan").iterator():
+        for planned in plan["comparisons"]:
+            for arm in _stock_arms(spec, planned):
+                pk, text = questions[planned["question"]]
+                replicate = replicate_of(spec, arm, number)
+                orders.setdefault(
+                    (arm, pk, replicate),
+                    queue.Order(
+                        study_id=study.pk, owner_id=None, arm=arm, question_id=pk,
+                        request=request_for(spec, arm, text), replicate=replicate, need=Need.STOCK,
+                        position=number * 100 + planned["position"],
+                    ),
+                )
+    queue.request_many(list(orders.values()))
+    return len(orders)
+
+
+def _stock_arms(spec: Protocol, planned: dict[str, str]) -> Iterable[str]:
+    """The arms of a planned comparison whose texts are made ahead; a null pair's second is made live."""
+    arms = [planned["arm_a"]] if planned["kind"] == "null" else [planned["arm_a"], planned["arm_b"]]
+    return (arm for arm in arms if arm and not is_personal(spec, arm))
+
+
+def _question_texts(study: Study) -> dict[str, tuple[int, str]]:
+    return {key: (pk, text) for pk, key, text in Question.objects.filter(study=study).values_list("id", "key", "text")}
+
+
+def link_ready_made(participant: Participant, study: Study, seat: Seat) -> None:
+    """Point a person's fresh comparisons at the texts that exist without them: stock and attention answers."""
+    spec = study.spec
+    rows = _comparisons(participant)
+    for row in rows:
+        if row.kind == Comparison.Kind.ATTENTION:
+            row.candidate_a, row.candidate_b = row.question.candidates.order_by("rank")[:2]
+    sides = [(row, side) for row in rows for side in "ab" if not _is_live(spec, row, side) and _arm(row, side)]
+    _request(study, None, Need.STOCK, sides, ())
+    Comparison.objects.bulk_update(rows, ["generation_a", "generation_b", "candidate_a", "candidate_b"])
+    settle_person(participant.pk)
+
+
+def request_personal(participant: Participant, study: Study) -> None:
+    """The last shot is stored: ask for every text made from this person's shots, and for live null texts."""
+    spec = study.spec
+    rows = _comparisons(participant)
+    sides = [(row, side) for row in rows for side in "ab" if _is_live(spec, row, side)]
+    _request(study, participant.pk, Need.PERSONAL, sides, own_shots(participant))
+    Comparison.objects.bulk_update(rows, ["generation_a", "generation_b"])
+    settle_person(participant.pk)
+
+
+def own_shots(participant: Participant) -> tuple[Shot, ...]:
+    """A person's shots in the order of presentation."""
+    rows = (
+        Preference.objects.filter(participant=participant, role=Preference.Role.SHOT, choice__isnull=False)
+        .select_related("question", "first", "second")
+        .order_by("position")
+    )
+    pairs = (
+        (row.question.text, row.first.text, row.second.text)
+        if row.choice == "first"
+        else (row.question.text, row.second.text, row.first.text)
+        for row in rows
+    )
+    return tuple(Shot(*pair) for pair in pairs)
+
+
+def hurry(participant: Participant) -> None:
+    """Somebody waits: their next text goes before everyone's later ones."""
+    rows = Comparison.objects.filter(participant=participant, state=Comparison.State.PLANNED)
+    wanted = [pk for pair in rows.values_list("generation_a_id", "generation_b_id") for pk in pair if pk]
+    if wanted:
+        queue.raise_need(wanted, Need.WAITING)
+
+
+def _comparisons(participant: Participant) -> list[Comparison]:
+    return list(Comparison.objects.filter(participant=participant).select_related("question", "repeat_of", "seat").defer("seat__plan").order_by("position"))
+
+
+def _arm(row: Comparison, side: str) -> str:
+    return row.arm_a if side == "a" else row.arm_b
+
+
+def _is_live(spec: Protocol, row: Comparison, side: str) -> bool:
+    """True for texts made for one person: of a personal arm, or a null pair's second."""
+    arm = _arm(row, side)
+    if not arm:
+        return False
+    original = row.repeat_of or row
+    return is_personal(spec, arm) or (original.kind == Comparison.Kind.NULL and side == "b")
+
+
+def _request(
+    study: Study, owner_id: int | None, need: int, sides: list[tuple[Comparison, str]], shots: tuple[Shot, ...]
+) -> None:
+    spec = study.spec
+    orders = []
+    for row, side in sides:
+        arm = _arm(row, side)
+        used = shots[: spec.arms[arm].shots] if is_personal(spec, arm) else ()
+        orders.append(
+            queue.Order(
+                study_id=study.pk, owner_id=owner_id, arm=arm, question_id=row.question_id,
+                request=request_for(spec, arm, row.question.text, used),
+                replicate=0 if owner_id else (row.replicate_a if side == "a" else row.replicate_b),
+                need=need,
+                position=row.position if owner_id else row.seat.number * 100 + row.position,
+            )
+        )
+    for (row, side), pk in zip(sides, queue.request_many(orders), strict=True):
+        setattr(row, f"generation_{side}_id", pk)
