@@ -1,0 +1,331 @@
+"""Raw model text becomes the text that is shown: one pure treatment for every arm, so format cannot tell them apart.
+
+FSPO headings are stripped, markdown becomes plain paragraphs, characters that hide or reorder text go, the length is
+measured against the window, and what could give an arm away is flagged. Nothing here knows which arm a text is from.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from markdown_it import MarkdownIt
+from markdown_it.tree import SyntaxTreeNode
+
+from inference.contracts import FinishReason, Purpose, Shot, Window
+
+Reject = Literal["empty", "truncated", "degenerate"]
+
+COPIED_SENTENCE_WORDS = 8
+ECHOED_PROMPT_WORDS = 10
+# Each pass removes one layer of escapes; a text that still changes after this many is an attack or noise.
+MARKDOWN_PASSES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Normalised:
+    """A text as it may be shown, and what is known about it.
+
+    `words` counts white-space-separated words. `reject` is a hard reason not to show the text at all.
+    `distance` is how many words the text lies outside its window (0 inside, or without a window). `flags` are sorted:
+    ``copies_shot``, ``echoes_prompt``, ``heading_left``, ``names_a_model``, ``refers_to_examples``,
+    ``refers_to_preferences``. A flag never drops a text; results are reported with and without flagged ones.
+    """
+
+    shown: str
+    words: int
+    reject: Reject | None
+    outside_window: bool
+    distance: int
+    flags: tuple[str, ...]
+
+
+def normalise(
+    raw: str,
+    window: Window | None = None,
+    *,
+    prompt: str | None = None,
+    names: Sequence[str] = (),
+    shots: Sequence[Shot] = (),
+    finish_reason: FinishReason = "stop",
+    purpose: Purpose = "answer",
+) -> Normalised:
+    """Normalise one completion; never raises.
+
+    `prompt` and `shots` are what the model was given (for echoes), `names` the distinctive model names of the study.
+    `purpose` picks the section of an FSPO completion: the preferred response, or the user description.
+    """
+    section, closed = _section(_clean(raw), purpose)
+    plain = window is None or window.plain_text
+    shown = _settle(section, purpose) if plain else _blank_lines_between_paragraphs(section)
+    words = len(shown.split())
+    distance = max(window.min_words - words, words - window.max_words, 0) if window else 0
+    cut = finish_reason != "stop" and not closed
+    return Normalised(
+        shown=shown,
+        words=words,
+        reject=_reject(shown, cut),
+        outside_window=distance > 0,
+        distance=distance,
+        flags=tuple(sorted(_flags(shown, prompt, names, shots))),
+    )
+
+
+# ---- characters
+
+_KEPT_FORMAT = {"\u200c", "\u200d"}  # the joiners that Persian, Indic scripts and emoji are written with
+_LINE_ENDS = re.compile(r"\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+
+
+def _clean(text: str) -> str:
+    """NFC; line ends as newlines; no control, bidi, invisible, private or surrogate characters; plain spaces."""
+    text = _LINE_ENDS.sub("\n", text)
+    kept = (_character(character) for character in text)
+    return unicodedata.normalize("NFC", "".join(kept))
+
+
+def _character(character: str) -> str:
+    if character == "\n" or character in _KEPT_FORMAT:
+        return character
+    category = unicodedata.category(character)
+    if category == "Zs" or character == "\t":
+        return " "
+    noncharacter = ord(character) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(character) <= 0xFDEF
+    hidden = category in ("Cc", "Cf", "Cs", "Co") or noncharacter or character == "\ufffd"
+    return "" if hidden else character
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _blank_lines_between_paragraphs(text: str) -> str:
+    lines = [_one_line(line) for line in text.split("\n")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+# ---- FSPO sections
+
+_SECTION = re.compile(
+    r"^\ {0,3}(?:"
+    r"(?:\#{1,6}|\*{1,3})\ *(?P<named>(?:dis)?preferred\ response|user\ description)\b[ :*\#]*"
+    r"|\#\ (?P<frame>task|example\ \d+)\ *$"
+    r"|\#\#\ (?P<asked>question)\ *$"
+    r")",
+    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
+)
+
+
+def _section(text: str, purpose: Purpose) -> tuple[str, bool]:
+    """The section a completion was asked for, and whether another heading closed it.
+
+    Text before the first heading counts as the section itself: an engine may have been given the heading already.
+    """
+    wanted = "preferred response" if purpose == "answer" else "user description"
+    headings = list(_SECTION.finditer(text))
+    for index, heading in enumerate(headings):
+        if (heading["named"] or "").lower() == wanted:
+            closed = index + 1 < len(headings)
+            return text[heading.end() : headings[index + 1].start() if closed else len(text)], closed
+    if headings:
+        return text[: headings[0].start()], True
+    return text, False
+
+
+# ---- markdown to plain paragraphs
+
+_MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable(["code", "reference"])
+_SENTENCE_END = re.compile(r"[.!?:;,…。！？][\"'”’)\]]*$")
+_TAG = re.compile(r"<(script|style)\b.*?(</\1\s*>|$)|<!--.*?(-->|$)|</?[a-zA-Z!?][^<>]*>?", re.DOTALL | re.IGNORECASE)
+_MARKUP = re.compile(r"[^\w\s.,!?'’\"“”()]")
+_LIST_MARKER = re.compile(r"^\s*(?:\d+[.)](?=\s|$)\s*)+", re.MULTILINE)
+
+
+def _settle(text: str, purpose: Purpose) -> str:
+    """Plain paragraphs that the same treatment leaves as they are, however often markup is nested in markup."""
+    for _ in range(MARKDOWN_PASSES):
+        plain = _plain(_section(text, purpose)[0])
+        if plain == text:
+            return plain
+        text = plain
+    return _plain(_LIST_MARKER.sub("", _MARKUP.sub("", text)))
+
+
+def _plain(text: str) -> str:
+    root = SyntaxTreeNode(_MARKDOWN.parse(text))
+    paragraphs: list[str] = []
+    lead = ""
+    for text_, is_heading in _blocks(root):
+        line = _one_line(_clean(text_))
+        if not line:
+            continue
+        if is_heading:
+            lead = f"{lead} {_sentence(line)}".strip()
+        else:
+            paragraphs.append(f"{lead} {line}".strip())
+            lead = ""
+    return "\n\n".join([*paragraphs, lead] if lead else paragraphs)
+
+
+def _blocks(node: SyntaxTreeNode) -> Iterator[tuple[str, bool]]:
+    """Block texts in order, and whether each is a heading (it then leads the next paragraph as a sentence)."""
+    for child in node.children:
+        if child.type == "heading":
+            yield _inline(child), True
+        elif child.type == "paragraph":
+            yield _inline(child), _is_bold_line(child)
+        elif child.type in ("bullet_list", "ordered_list"):
+            yield _list(child), False
+        elif child.type == "table":
+            yield " ".join(_rows(child)), False
+        elif child.type in ("fence", "code_block"):
+            yield child.content, False
+        elif child.type == "html_block":
+            yield _TAG.sub(" ", child.content), False
+        else:
+            yield from _blocks(child)
+
+
+def _is_bold_line(paragraph: SyntaxTreeNode) -> bool:
+    inline = paragraph.children[0].children if paragraph.children else []
+    spans = [node for node in inline if node.type != "text" or node.content.strip()]
+    return len(spans) == 1 and spans[0].type == "strong"
+
+
+def _list(node: SyntaxTreeNode) -> str:
+    """A list as sentences. A lone numbered item keeps its number: a paragraph may well begin "1984. That year"."""
+    items = [_sentence(_one_line(" ".join(text for text, _ in _blocks(item)))) for item in node.children]
+    if node.type == "ordered_list" and len(items) == 1:
+        return f"{node.attrs.get('start', 1)}{node.children[0].markup} {items[0]}"
+    return " ".join(item for item in items if item)
+
+
+def _rows(table: SyntaxTreeNode) -> Iterator[str]:
+    for part in table.children:
+        for row in part.children:
+            cells = (_one_line(_inline(cell)) for cell in row.children)
+            yield _sentence(", ".join(cell for cell in cells if cell))
+
+
+def _sentence(text: str) -> str:
+    return text if not text or _SENTENCE_END.search(text) else f"{text}."
+
+
+def _inline(node: SyntaxTreeNode) -> str:
+    if node.type in ("text", "code_inline", "text_special"):
+        return str(node.content)
+    if node.type in ("softbreak", "hardbreak"):
+        return " "
+    if node.type == "html_inline":
+        return " " if node.content.lower().startswith("<br") else ""
+    return "".join(_inline(child) for child in node.children)
+
+
+# ---- hard reasons
+
+
+def _reject(shown: str, cut: bool) -> Reject | None:
+    if not any(character.isalnum() for character in shown):
+        return "empty"
+    if cut:
+        return "truncated"
+    return "degenerate" if _is_degenerate(shown) else None
+
+
+def _is_degenerate(shown: str) -> bool:
+    """A loop: one character, one word, one sentence or one phrase over and over."""
+    words = [word for word in (_bare(word) for word in shown.split()) if word]
+    if re.search(r"(\S)\1{19}", shown) or re.search(r"\b(\w+)(?:\W+\1\b){5}", shown, re.IGNORECASE):
+        return True
+    sentences = Counter(" ".join(_bare_words(sentence)) for sentence in _sentences(shown))
+    if any(times >= 3 and len(sentence.split()) >= 4 for sentence, times in sentences.items()):
+        return True
+    phrases = list(_runs(words, 4))
+    return len(phrases) >= 20 and len(set(phrases)) < len(phrases) / 2
+
+
+def _bare(word: str) -> str:
+    return "".join(character for character in word.casefold() if character.isalnum())
+
+
+def _bare_words(text: str) -> list[str]:
+    return [word for word in (_bare(word) for word in text.split()) if word]
+
+
+def _sentences(text: str) -> list[str]:
+    return re.split(r"(?<=[.!?…])\s+|\n+", text)
+
+
+def _runs(words: Sequence[str], length: int) -> Iterator[tuple[str, ...]]:
+    return (tuple(words[start : start + length]) for start in range(len(words) - length + 1))
+
+
+# ---- flags
+
+_PAST = r"(?:preferred|liked|chose|picked|selected|favou?red|enjoyed|asked\ for|told\ me|mentioned|indicated|rated)"
+_TRACES = r"(?:preferences?|tastes?|choices?|answers?|selections?|profile)"
+_TO_PREFERENCES = re.compile(
+    rf"""\b(?:as|like|since|because|given\ that)\ you(?:['’]ve|\ have)?\ (?:\w+\ )?{_PAST}\b
+    |\byou(?:['’]ve|\ have)?\ (?:\w+\ )?{_PAST}\ (?:\w+\ ){{0,3}}(?:earlier|before|previously|above|in\ the\ past)\b
+    |\b(?:as|since|because|knowing\ that|I\ know)\ you\ (?:\w+\ )?(?:prefer|like|favou?r|enjoy)\b
+    |\b(?:based\ on|given|considering|following|per|matching|in\ line\ with)\ your\ (?:\w+\ )?{_TRACES}\b
+    |\byour\ (?:earlier|previous|past|prior|stated|known)\ {_TRACES}\b
+    |\b(?:tailored|personali[sz]ed|customi[sz]ed)\ (?:to|for)\ you\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_TO_EXAMPLES = re.compile(
+    r"""\b(?:the|these|those|your|given)\ (?:\w+\ )?examples?\ (?:above|given|provided|shown|you)\b
+    |\bexamples?\ (?:above|you\ (?:gave|provided))\b | \babove\ examples?\b | \bas\ in\ example\ \d
+    |\b(?:previous|earlier|preceding)\ (?:answers?|responses?|examples?|questions?)\b
+    |\b(?:dis)?preferred\ (?:response|answer)s?\b | \bgenerate\ a\ (?:preferred\ )?response\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_A_MODEL = re.compile(
+    r"""\b(?:chatgpt|gpt-?\d\w*|openai|anthropic|deepmind|deepseek|qwen\w*|mistral\ ai|meta\ ai|google\ gemini)\b
+    |\bhugging\ ?face\b | \bllama[- ]?\d | \bclaude[- ](?:\d|ai|opus|sonnet|haiku) | \bgemini[- ](?:\d|pro|ultra|flash)
+    |\b(?:I\ am|I['’]m|as)\ (?:claude|gemini|llama|mistral|gemma|grok|an?\ (?:AI|artificial\ intelligence)\b)
+    |\b(?:large\ )?language\ models?\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_HEADING_LEFT = re.compile(r"^ *#|\b(?:dis)?preferred response\b|\buser description\b|^example \d+$", re.I | re.M)
+
+
+def _flags(shown: str, prompt: str | None, names: Sequence[str], shots: Sequence[Shot]) -> Iterator[str]:
+    if _TO_PREFERENCES.search(shown):
+        yield "refers_to_preferences"
+    if _TO_EXAMPLES.search(shown):
+        yield "refers_to_examples"
+    if _A_MODEL.search(shown) or any(_named(name, shown) for name in names):
+        yield "names_a_model"
+    if _HEADING_LEFT.search(shown):
+        yield "heading_left"
+    told = [text for shot in shots for text in (shot.question, shot.preferred, shot.dispreferred)]
+    if _shares_a_sentence(shown, told):
+        yield "copies_shot"
+    if prompt and _shares_a_run(shown, _without(prompt, told)):
+        yield "echoes_prompt"
+
+
+def _named(name: str, shown: str) -> bool:
+    return len(name.strip()) > 1 and bool(re.search(rf"(?<!\w){re.escape(name.strip())}(?!\w)", shown, re.IGNORECASE))
+
+
+def _shares_a_sentence(shown: str, texts: Sequence[str]) -> bool:
+    haystack = f" {' '.join(_bare_words(shown))} "
+    sentences = (_bare_words(sentence) for text in texts for sentence in _sentences(text))
+    return any(f" {' '.join(words)} " in haystack for words in sentences if len(words) >= COPIED_SENTENCE_WORDS)
+
+
+def _shares_a_run(shown: str, prompt: str) -> bool:
+    given = set(_runs(_bare_words(prompt), ECHOED_PROMPT_WORDS))
+    return any(run in given for run in _runs(_bare_words(shown), ECHOED_PROMPT_WORDS))
+
+
+def _without(prompt: str, texts: Sequence[str]) -> str:
+    for text in filter(None, (text.strip() for text in texts)):
+        prompt = prompt.replace(text, "\n")
+    return prompt
