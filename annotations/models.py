@@ -112,7 +112,11 @@ class Comparison(models.Model):
         "inference.Generation", on_delete=models.PROTECT, null=True, blank=True, related_name="comparisons_b"
     )
     candidate_a = models.ForeignKey(
-        "studyapp.Candidate", on_delete=models.PROTECT, null=True, blank=True, related_name="+",
+        "studyapp.Candidate",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
         help_text="A ready-made text, for controls that show one.",
     )
     candidate_b = models.ForeignKey(
@@ -158,7 +162,9 @@ class Judgment(models.Model):
     comparison = models.OneToOneField(Comparison, on_delete=models.CASCADE, related_name="judgment")
     participant = models.ForeignKey("studyapp.Participant", on_delete=models.CASCADE, related_name="judgments")
     choice = models.CharField(max_length=6, choices=Choice.choices)
-    strength = models.PositiveSmallIntegerField(null=True, blank=True, help_text="1 basically the same - 5 very strong.")
+    strength = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="1 basically the same - 5 very strong."
+    )
     reason = models.TextField(blank=True)
     page_ms = models.PositiveIntegerField(null=True, blank=True, help_text="Milliseconds to decision, by the page.")
     server_ms = models.PositiveIntegerField(help_text="Milliseconds from first presentation to storing, by the server.")

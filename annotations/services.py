@@ -109,9 +109,9 @@ def _make_ready(rows: object) -> None:
 
 def void(rows: Sequence[int], reason: str) -> int:
     """Void comparisons that are planned or ready; returns how many changed."""
-    return Comparison.objects.filter(
-        id__in=rows, state__in=[Comparison.State.PLANNED, Comparison.State.READY]
-    ).update(state=Comparison.State.VOID, void_reason=reason, voided_at=timezone.now())
+    return Comparison.objects.filter(id__in=rows, state__in=[Comparison.State.PLANNED, Comparison.State.READY]).update(
+        state=Comparison.State.VOID, void_reason=reason, voided_at=timezone.now()
+    )
 
 
 def void_left(participant_id: int) -> int:

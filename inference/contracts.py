@@ -1,7 +1,7 @@
 """What crosses the border of the inference room: frozen requests in, completions out, typed errors.
 
-Everything here is plain data: no Django, no torch. A `GenerationRequest` is a full snapshot; a worker needs nothing else
-to make the text again.
+Everything here is plain data: no Django, no torch. A `GenerationRequest` is a full snapshot; a worker needs
+nothing else to make the text again.
 """
 
 from __future__ import annotations

@@ -52,7 +52,11 @@ class Generation(Work):
 
     study = models.ForeignKey("studyapp.Study", on_delete=models.CASCADE, related_name="generations")
     owner = models.ForeignKey(
-        "studyapp.Participant", on_delete=models.CASCADE, null=True, blank=True, related_name="generations",
+        "studyapp.Participant",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="generations",
         help_text="Null for unpersonalised texts; a row with an owner is never shared.",
     )
     arm = models.CharField(max_length=64)

@@ -50,7 +50,9 @@ class Study(models.Model):
     seed = models.BigIntegerField(help_text="Root of every sampling seed of the study.")
     seat_salt = models.CharField(max_length=64, blank=True)
     seat_seal = models.CharField(max_length=64, blank=True, help_text="Salted hash over all seats drawn so far.")
-    panel_secret = models.CharField(max_length=64, blank=True, help_text="Key of the panel hashes; destroyed at archive.")
+    panel_secret = models.CharField(
+        max_length=64, blank=True, help_text="Key of the panel hashes; destroyed at archive."
+    )
     created_at = models.DateTimeField(default=timezone.now)
     opened_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
@@ -63,9 +65,7 @@ class Study(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["slug", "version"], name="a_study_version_exists_once"),
             models.CheckConstraint(
-                condition=models.Q(
-                    state__in=["draft", "pilot", "open", "paused", "closed", "unblinded", "archived"]
-                ),
+                condition=models.Q(state__in=["draft", "pilot", "open", "paused", "closed", "unblinded", "archived"]),
                 name="a_study_is_in_a_known_state",
             ),
         ]
@@ -240,8 +240,16 @@ class Participant(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(
-                    state__in=[*UNFINISHED, "completed", "declined", "screened_out", "timed_out", "excused", "stopped",
-                               "withdrawn"]
+                    state__in=[
+                        *UNFINISHED,
+                        "completed",
+                        "declined",
+                        "screened_out",
+                        "timed_out",
+                        "excused",
+                        "stopped",
+                        "withdrawn",
+                    ]
                 ),
                 name="a_participant_is_in_a_known_state",
             ),
@@ -295,9 +303,7 @@ class Event(models.Model):
     """History of studies and participants: ids and codes, never text."""
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="events")
-    participant = models.ForeignKey(
-        Participant, on_delete=models.CASCADE, null=True, blank=True, related_name="events"
-    )
+    participant = models.ForeignKey(Participant, on_delete=models.CASCADE, null=True, blank=True, related_name="events")
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
     at = models.DateTimeField(default=timezone.now)
     kind = models.CharField(max_length=40)

@@ -10,8 +10,15 @@ def write_rows(study: Study, loaded: Loaded) -> None:
     """Replace the study's questions and candidates by those of the folder (a draft has no people yet)."""
     Question.objects.filter(study=study).delete()
     banked = [
-        Question(study=study, key=row.id, use=row.use, domain=row.domain, topic=row.topic or "", text=row.text,
-                 only_if=row.only_if)
+        Question(
+            study=study,
+            key=row.id,
+            use=row.use,
+            domain=row.domain,
+            topic=row.topic or "",
+            text=row.text,
+            only_if=row.only_if,
+        )
         for row in loaded.questions
     ]
     instructed = [
@@ -40,9 +47,7 @@ def loaded_from_rows(study: Study) -> Loaded:
         questions.append(
             QuestionRow(id=row.key, use=row.use, domain=row.domain, topic=row.topic, text=row.text, only_if=row.only_if)
         )
-        candidates.extend(
-            CandidateRow(id=c.key, question=row.key, text=c.text, viewpoint=c.viewpoint or None) for c in texts
-        )
+        candidates.extend(CandidateRow(id=c.key, question=row.key, text=c.text, viewpoint=c.viewpoint) for c in texts)
     return Loaded(
         protocol=study.spec,
         documents=study.documents,

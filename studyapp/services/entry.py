@@ -101,7 +101,9 @@ def enrol(study: Study, entry: Entry) -> Participant:
 def _find_invite(study: Study, entry: Entry) -> Invite | None:
     if not entry.invite:
         return None
-    invite = Invite.objects.select_related("participant").filter(study=study, token_hash=token_hash(entry.invite)).first()
+    invite = (
+        Invite.objects.select_related("participant").filter(study=study, token_hash=token_hash(entry.invite)).first()
+    )
     if invite is None or (invite.expires_at and invite.expires_at < timezone.now()):
         raise BadInvite
     if invite.participant:
@@ -174,7 +176,9 @@ def consent(participant: Participant) -> str | None:
     """Take the seat, write the person's plan as rows, return the resume token; None when consent was given before."""
     token = secrets.token_urlsafe(16)
     with transaction.atomic():
-        locked = Participant.objects.select_for_update(of=("self",)).select_related("study", "seat").get(pk=participant.pk)
+        locked = (
+            Participant.objects.select_for_update(of=("self",)).select_related("study", "seat").get(pk=participant.pk)
+        )
         if locked.state != Participant.State.ENROLLED or locked.seat is None:
             return None
         study, seat = locked.study, locked.seat
@@ -207,7 +211,9 @@ def _write_plan(participant: Participant, study: Study, seat: Seat) -> None:
     questions = dict(Question.objects.filter(study=study).values_list("key", "id"))
     candidates = {
         (question, key): pk
-        for question, key, pk in Candidate.objects.filter(question__study=study).values_list("question__key", "key", "id")
+        for question, key, pk in Candidate.objects.filter(question__study=study).values_list(
+            "question__key", "key", "id"
+        )
     }
     _write_preferences(participant, plan, questions, candidates)
     _write_comparisons(participant, seat, plan, questions)
@@ -274,15 +280,16 @@ def decline(participant: Participant) -> None:
 def by_code(slug: str, code: str) -> Participant | None:
     """The participant of a signed cookie, with the study."""
     return (
-        Participant.objects.select_related("study").defer("study__documents").filter(study__slug=slug, code=code).first()
+        Participant.objects.select_related("study")
+        .defer("study__documents")
+        .filter(study__slug=slug, code=code)
+        .first()
     )
 
 
 def by_resume_token(slug: str, token: str) -> Participant | None:
     """The participant whose resume link this is."""
-    return (
-        Participant.objects.select_related("study").filter(study__slug=slug, resume_hash=token_hash(token)).first()
-    )
+    return Participant.objects.select_related("study").filter(study__slug=slug, resume_hash=token_hash(token)).first()
 
 
 def by_invite(slug: str, token: str) -> Participant | None:

@@ -103,8 +103,12 @@ def time_out(now: Any = None) -> int:
         silent = now - timedelta(minutes=study.spec.sessions.lease_min)
         for person in Participant.objects.filter(study=study, state__in=UNFINISHED, last_seen_at__lt=silent):
             count += _time_out_one(person, silent)
-    for study in Study.objects.filter(participants__state=State.TIMED_OUT, participants__ended_at__isnull=True).distinct():
-        gone = now - timedelta(minutes=study.spec.sessions.lease_min) - timedelta(hours=study.spec.sessions.resume_hours)
+    for study in Study.objects.filter(
+        participants__state=State.TIMED_OUT, participants__ended_at__isnull=True
+    ).distinct():
+        gone = (
+            now - timedelta(minutes=study.spec.sessions.lease_min) - timedelta(hours=study.spec.sessions.resume_hours)
+        )
         people = Participant.objects.filter(
             study=study, state=State.TIMED_OUT, ended_at__isnull=True, last_seen_at__lt=gone
         )
@@ -149,9 +153,7 @@ def may_resume(person: Participant) -> bool:
     """True while somebody timed out may go on."""
     window = timedelta(minutes=person.study.spec.sessions.lease_min, hours=person.study.spec.sessions.resume_hours)
     return (
-        person.state == State.TIMED_OUT
-        and person.ended_at is None
-        and timezone.now() - person.last_seen_at <= window
+        person.state == State.TIMED_OUT and person.ended_at is None and timezone.now() - person.last_seen_at <= window
     )
 
 

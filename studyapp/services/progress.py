@@ -76,7 +76,9 @@ def choose(participant: Participant, opaque_id: str, choice: str, page_ms: int |
 
 def _after_choice(person: Participant) -> None:
     left = list(
-        Preference.objects.filter(participant=person, choice__isnull=True).order_by("position").values_list("role", flat=True)
+        Preference.objects.filter(participant=person, choice__isnull=True)
+        .order_by("position")
+        .values_list("role", flat=True)
     )
     now = timezone.now()
     person.last_seen_at = now
@@ -101,7 +103,7 @@ def judge(
     page_ms: int | None = None,
     input: str = "",
 ) -> Stored:
-    """Store a judgment of the pair whose turn it is and move on. Raises Invalid for values the protocol does not allow."""
+    """Store a judgment of the pair whose turn it is and move on; raises Invalid for values the scale refuses."""
     with transaction.atomic():
         person = lock(participant)
         if person.state not in (State.JUDGING, State.COMPLETED):
@@ -238,5 +240,18 @@ def seen(participant: Participant) -> None:
         Participant.objects.filter(pk=participant.pk).update(last_seen_at=now)
 
 
-__all__ = ["Invalid", "Judgment", "Stored", "advance", "begin", "break_due", "choose", "debriefed", "judge", "lock",
-           "past_deadline", "seen", "take_break"]
+__all__ = [
+    "Invalid",
+    "Judgment",
+    "Stored",
+    "advance",
+    "begin",
+    "break_due",
+    "choose",
+    "debriefed",
+    "judge",
+    "lock",
+    "past_deadline",
+    "seen",
+    "take_break",
+]

@@ -18,8 +18,7 @@ from studyapp.services.texts import request_stock
 
 def capacity(study: Study) -> int | None:
     """The planned number of seats; None when blocks are drawn as needed."""
-    spec = study.spec
-    return spec.max_enrolled or spec.target_participants or None
+    return study.spec.seats
 
 
 def draw(study: Study, number: int | None = None) -> int:

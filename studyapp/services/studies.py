@@ -38,7 +38,9 @@ def find(name: str) -> Study:
     study = rows.order_by("-version").first()
     if study is None:
         known = ", ".join(str(s) for s in Study.objects.order_by("slug", "-version")[:10]) or "none yet"
-        raise StudyError(f"There is no study {name}; loaded studies: {known}. Load one with: manage.py study load FOLDER")
+        raise StudyError(
+            f"There is no study {name}; loaded studies: {known}. Load one with: manage.py study load FOLDER"
+        )
     return study
 
 
@@ -74,13 +76,13 @@ def _store(path: Path, loaded: Loaded) -> tuple[Study, bool]:
         "protocol": spec.model_dump(mode="json"),
         "protocol_hash": loaded.hash,
         "documents": loaded.documents,
+        "seed": spec.sampling.seed,
         "folder": str(path),
     }
     if study is None:
         study = Study(
             slug=spec.slug,
             version=spec.version,
-            seed=spec.sampling.seed if spec.sampling.seed is not None else secrets.randbits(62),
             seat_salt=secrets.token_hex(16),
             panel_secret=secrets.token_hex(32),
         )
@@ -109,7 +111,8 @@ def open_study(study: Study, *, skip_preflight: str = "", actor: Any = None) -> 
             return study
         if study.state == State.DRAFT and not skip_preflight and not study.spec.demo:
             raise StudyError(
-                f"{study} has no preflight on record. Open it with --skip-preflight \"your reason\"; the reason is logged."
+                f"{study} has no preflight on record. "
+                'Open it with --skip-preflight "your reason"; the reason is logged.'
             )
         _move(study, State.OPEN, (State.DRAFT, State.PILOT), actor, opened_at=timezone.now())
         if skip_preflight:
@@ -158,12 +161,12 @@ def under_way(study: Study) -> int:
 def unblind(study: Study, reason: str, actor: Any = None) -> Study:
     """closed -> unblinded, with a logged reason; refused while anybody is under way."""
     if not reason.strip():
-        raise StudyError("Unblinding needs a reason; it is logged: --reason \"why now\".")
+        raise StudyError('Unblinding needs a reason; it is logged: --reason "why now".')
     with transaction.atomic():
         if study.state == State.CLOSED and (people := under_way(study)):
             raise StudyError(
                 f"{study} has {people} participant(s) under way. Wait for them, or end them with: "
-                f"manage.py study close {study} --end \"REASON\""
+                f'manage.py study close {study} --end "REASON"'
             )
         _move(study, State.UNBLINDED, (State.CLOSED,), actor, unblinded_at=timezone.now())
         Event.objects.filter(study=study, kind=State.UNBLINDED).update(data={"reason": reason.strip()[:500]})
@@ -181,7 +184,11 @@ def status(study: Study) -> dict[str, Any]:
         "title": study.title,
         "state": study.state,
         "protocol_hash": study.protocol_hash,
-        "seats": {"capacity": seats.capacity(study), "seal": study.seat_seal, **counts(Seat.objects.filter(study=study))},
+        "seats": {
+            "capacity": seats.capacity(study),
+            "seal": study.seat_seal,
+            **counts(Seat.objects.filter(study=study)),
+        },
         "participants": counts(Participant.objects.filter(study=study)),
         "generations": counts(Generation.objects.filter(study=study)),
         "under_way": under_way(study),

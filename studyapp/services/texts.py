@@ -7,17 +7,10 @@ from collections.abc import Iterable
 from annotations.models import Comparison, Preference
 from annotations.services import settle_person
 from inference import queue
-from inference.contracts import GenerationRequest, ModelSpec, Sampling, Shot, Window
+from inference.contracts import GenerationRequest, Shot
 from inference.models import Need
 from studyapp.models import Participant, Question, Seat, Study
 from studyapp.protocol import Protocol
-
-
-def model_spec(spec: Protocol, name: str) -> ModelSpec:
-    """The inference room's name for a model of the protocol."""
-    model = spec.models[name]
-    return ModelSpec(engine=model.engine, source=model.source or "", revision=model.revision or "",
-                     options=dict(model.responses or {}))
 
 
 def replicate_of(spec: Protocol, arm: str, seat_number: int) -> int:
@@ -34,21 +27,15 @@ def is_personal(spec: Protocol, arm: str) -> bool:
 
 def request_for(spec: Protocol, arm: str, question: str, shots: tuple[Shot, ...] = ()) -> GenerationRequest:
     """The frozen request of one text."""
-    definition, sampling = spec.arms[arm], spec.arm_sampling(arm)
-    window = Window(
-        min_words=spec.normalise.words[0],
-        max_words=spec.normalise.words[1],
-        tries=spec.normalise.tries,
-        plain_text=spec.normalise.plain_text,
-    )
+    definition = spec.arms[arm]
     return GenerationRequest(
-        model=model_spec(spec, definition.model),
+        model=spec.model_spec(arm),
         layout=spec.models[definition.model].layout,
         question=question,
         shots=shots,
         instruction=definition.instruction,
-        sampling=Sampling(temperature=sampling.temperature, top_p=sampling.top_p, max_tokens=sampling.max_tokens),
-        window=window,
+        sampling=spec.arm_sampling(arm),
+        window=spec.window(),
     )
 
 
@@ -64,8 +51,13 @@ def request_stock(study: Study) -> int:
                 orders.setdefault(
                     (arm, pk, replicate),
                     queue.Order(
-                        study_id=study.pk, owner_id=None, arm=arm, question_id=pk,
-                        request=request_for(spec, arm, text), replicate=replicate, need=Need.STOCK,
+                        study_id=study.pk,
+                        owner_id=None,
+                        arm=arm,
+                        question_id=pk,
+                        request=request_for(spec, arm, text),
+                        replicate=replicate,
+                        need=Need.STOCK,
                         position=number * 100 + planned["position"],
                     ),
                 )
@@ -122,6 +114,11 @@ def own_shots(participant: Participant) -> tuple[Shot, ...]:
     return tuple(Shot(*pair) for pair in pairs)
 
 
+def latest(shots: tuple[Shot, ...], number: int) -> tuple[Shot, ...]:
+    """The last `number` shots, in their order."""
+    return shots[-number:] if number else ()
+
+
 def hurry(participant: Participant) -> None:
     """Somebody waits: their next text goes before everyone's later ones."""
     rows = Comparison.objects.filter(participant=participant, state=Comparison.State.PLANNED)
@@ -131,7 +128,12 @@ def hurry(participant: Participant) -> None:
 
 
 def _comparisons(participant: Participant) -> list[Comparison]:
-    return list(Comparison.objects.filter(participant=participant).select_related("question", "repeat_of", "seat").defer("seat__plan").order_by("position"))
+    return list(
+        Comparison.objects.filter(participant=participant)
+        .select_related("question", "repeat_of", "seat")
+        .defer("seat__plan")
+        .order_by("position")
+    )
 
 
 def _arm(row: Comparison, side: str) -> str:
@@ -154,10 +156,13 @@ def _request(
     orders = []
     for row, side in sides:
         arm = _arm(row, side)
-        used = shots[: spec.arms[arm].shots] if is_personal(spec, arm) else ()
+        used = latest(shots, spec.arm_shots(arm)) if is_personal(spec, arm) else ()
         orders.append(
             queue.Order(
-                study_id=study.pk, owner_id=owner_id, arm=arm, question_id=row.question_id,
+                study_id=study.pk,
+                owner_id=owner_id,
+                arm=arm,
+                question_id=row.question_id,
                 request=request_for(spec, arm, row.question.text, used),
                 replicate=0 if owner_id else (row.replicate_a if side == "a" else row.replicate_b),
                 need=need,

@@ -50,7 +50,9 @@ class Command(BaseCommand):
 
     def _fail(self, error: StudyError, as_json: bool) -> None:
         if as_json:
-            self.stdout.write(json.dumps({"ok": False, "error": str(error), "problems": [str(p) for p in error.problems]}))
+            self.stdout.write(
+                json.dumps({"ok": False, "error": str(error), "problems": [str(p) for p in error.problems]})
+            )
         else:
             for problem in error.problems:
                 self.stderr.write(str(problem))
@@ -69,29 +71,43 @@ class Command(BaseCommand):
     def _load(self, target: str, options: dict[str, Any]) -> None:
         study, changed = studies.load(Path(target))
         said = "loaded" if changed else "already loaded, nothing changed"
-        self._say(options, f"{study}: {said} ({study.protocol_hash[:12]})", study=str(study), changed=changed,
-                  hash=study.protocol_hash)
+        self._say(
+            options,
+            f"{study}: {said} ({study.protocol_hash[:12]})",
+            study=str(study),
+            changed=changed,
+            hash=study.protocol_hash,
+        )
 
     def _open(self, target: str, options: dict[str, Any]) -> None:
         study = studies.open_study(studies.find(target), skip_preflight=options["skip_preflight"])
         facts = studies.status(study)
-        line = f"{study} is open at /s/{study.slug}/. {facts['seats'].get('free', 0)} free seats, sealed {study.seat_seal[:16]}."
+        free = facts["seats"].get("free", 0)
+        line = f"{study} is open at /s/{study.slug}/. {free} free seats, sealed {study.seat_seal[:16]}."
         self._say(options, line, **facts)
 
     def _pause(self, target: str, options: dict[str, Any]) -> None:
         study = studies.pause(studies.find(target))
-        self._say(options, f"{study} is paused: nobody new, those under way finish.", study=str(study), state=study.state)
+        self._say(
+            options, f"{study} is paused: nobody new, those under way finish.", study=str(study), state=study.state
+        )
 
     def _close(self, target: str, options: dict[str, Any]) -> None:
         study = studies.close(studies.find(target), end=options["end"])
         people = studies.under_way(study)
-        self._say(options, f"{study} is closed; {people} participant(s) still under way.", study=str(study),
-                  state=study.state, under_way=people)
+        self._say(
+            options,
+            f"{study} is closed; {people} participant(s) still under way.",
+            study=str(study),
+            state=study.state,
+            under_way=people,
+        )
 
     def _unblind(self, target: str, options: dict[str, Any]) -> None:
         study = studies.unblind(studies.find(target), options["reason"])
-        self._say(options, f"{study} is unblinded. Next: manage.py winrates {study.slug}", study=str(study),
-                  state=study.state)
+        self._say(
+            options, f"{study} is unblinded. Next: manage.py winrates {study.slug}", study=str(study), state=study.state
+        )
 
     def _status(self, target: str, options: dict[str, Any]) -> None:
         facts = studies.status(studies.find(target))

@@ -36,10 +36,14 @@ class Command(BaseCommand):
             people = people.filter(code=code)
         person = people.select_related("study").first()
         if person is None:
-            self.stderr.write(self.style.ERROR(f"{found.slug} has no participant {code}. Codes are in the admin and in exports."))
+            self.stderr.write(
+                self.style.ERROR(f"{found.slug} has no participant {code}. Codes are in the admin and in exports.")
+            )
             sys.exit(1)
         if not options["yes"] and input(f"Erase all data of {person.code} ({person.state})? Type yes: ") != "yes":
             self.stderr.write("Nothing was erased.")
             sys.exit(1)
         receipt = leaving.withdraw(person)
-        self.stdout.write(f"{person.code} withdrawn; receipt {receipt}" if receipt else f"{person.code} had withdrawn before.")
+        self.stdout.write(
+            f"{person.code} withdrawn; receipt {receipt}" if receipt else f"{person.code} had withdrawn before."
+        )
