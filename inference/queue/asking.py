@@ -1,0 +1,139 @@
+"""Asking for texts: new rows, their need, and taking them back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from inference.contracts import GenerationRequest
+from inference.models import Attempt, Generation, Need
+from inference.queue.doorbell import ring_on_commit
+
+CHUNK = 500
+State = Generation.State
+Key = tuple[int, int | None, str, int, str, str, int]
+
+
+@dataclass(frozen=True)
+class Order:
+    """One text wanted: for whom, under which arm, answering what. `owner_id` None is an unpersonalised text."""
+
+    study_id: int
+    owner_id: int | None
+    arm: str
+    question_id: int
+    request: GenerationRequest
+    replicate: int = 0
+    need: int = Need.PERSONAL
+    position: int = 0
+
+    @property
+    def key(self) -> Key:
+        """The unique key of its row."""
+        request = self.request
+        who = (self.study_id, self.owner_id, self.arm, self.question_id)
+        return (*who, request.purpose, request.context_hash, self.replicate)
+
+    def row(self) -> Generation:
+        """An unsaved row that holds the whole request."""
+        return Generation(
+            study_id=self.study_id,
+            owner_id=self.owner_id,
+            arm=self.arm,
+            question_id=self.question_id,
+            purpose=self.request.purpose,
+            context_hash=self.request.context_hash,
+            replicate=self.replicate,
+            request=self.request.to_json(),
+            model_key=self.request.model.key,
+            adapter=self.request.adapter or "",
+            need=self.need,
+            position=self.position,
+            queued_at=Now(),
+        )
+
+
+def request_many(orders: Sequence[Order]) -> list[int]:
+    """Ask for every order once; the generations' ids in the order of `orders`.
+
+    Idempotent: an order asked for before gets the id of its row, whatever became of it. Rings each base model once, on
+    commit.
+    """
+    ids: list[int] = []
+    with transaction.atomic():
+        for start in range(0, len(orders), CHUNK):
+            ids += _request_chunk(orders[start : start + CHUNK])
+        ring_on_commit(order.request.model.key for order in orders)
+    return ids
+
+
+def _request_chunk(orders: Sequence[Order]) -> list[int]:
+    Generation.objects.bulk_create([order.row() for order in orders], ignore_conflicts=True)
+    keys = [order.key for order in orders]
+    studies, owners, arms, questions, purposes, contexts, replicates = (
+        set(column) for column in zip(*keys, strict=True)
+    )
+    rows = Generation.objects.filter(
+        Q(owner_id__in=owners - {None}) | (Q(owner_id__isnull=True) if None in owners else Q(pk__in=[])),
+        study_id__in=studies,
+        arm__in=arms,
+        question_id__in=questions,
+        purpose__in=purposes,
+        context_hash__in=contexts,
+        replicate__in=replicates,
+    ).values_list("study_id", "owner_id", "arm", "question_id", "purpose", "context_hash", "replicate", "pk")
+    found: dict[Key, int] = {row[:7]: row[7] for row in rows}
+    return [found[key] for key in keys]
+
+
+def raise_need(generation_ids: Iterable[int], need: int) -> int:
+    """Make queued rows at least as urgent as `need`; how many changed. Running and finished ones stay as they are."""
+    return _raise(Q(pk__in=list(generation_ids)), need)
+
+
+def hurry(owner_id: int) -> int:
+    """A participant waits: everything still queued for them goes first; how many rows changed."""
+    return _raise(Q(owner_id=owner_id), Need.WAITING)
+
+
+def _raise(which: Q, need: int) -> int:
+    with transaction.atomic():
+        rows = Generation.objects.select_for_update().filter(which, state=State.QUEUED, need__gt=need).order_by("pk")
+        keys = dict(rows.values_list("pk", "model_key"))
+        changed = Generation.objects.filter(pk__in=keys, state=State.QUEUED).update(need=need)
+        ring_on_commit(keys.values())
+    return changed
+
+
+def retry(generation_ids: Iterable[int]) -> int:
+    """Staff ask again for failed texts, with a fresh budget of tries; how many went back into the queue."""
+    with transaction.atomic():
+        rows = Generation.objects.select_for_update().filter(pk__in=list(generation_ids), state=State.FAILED)
+        keys = dict(rows.order_by("pk").values_list("pk", "model_key"))
+        changed = Generation.objects.filter(pk__in=keys, state=State.FAILED).update(
+            state=State.QUEUED, error="", queued_at=Now(), not_before=None, finished_at=None
+        )
+        ring_on_commit(keys.values())
+    return changed
+
+
+def discard(*, owner_id: int, ready_too: bool = False) -> int:
+    """Nobody wants this person's unfinished texts any more; how many rows were discarded. `ready_too`: all of them.
+
+    Rows are locked in the order of their ids and the fence is lifted, so a worker that finishes later changes nothing.
+    A withdrawal calls this first (`ready_too=True`) and deletes the rows in the same transaction.
+    """
+    states = [State.QUEUED, State.RUNNING, *([State.READY, State.FAILED] if ready_too else [])]
+    with transaction.atomic():
+        rows = Generation.objects.select_for_update().filter(owner_id=owner_id, state__in=states).order_by("pk")
+        ids = list(rows.values_list("pk", flat=True))
+        Attempt.objects.filter(generation_id__in=ids, outcome=Attempt.Outcome.RUNNING).update(
+            outcome=Attempt.Outcome.RETURNED, detail="discarded", finished_at=Now()
+        )
+        return Generation.objects.filter(pk__in=ids, state__in=states).update(
+            state=State.DISCARDED, claim_id=None, lease_until=None, finished_at=Now()
+        )
