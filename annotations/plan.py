@@ -13,8 +13,8 @@ What `draw_block` guarantees. Inside every seat:
 - a repeat shows an earlier main pair, sides swapped, at least `lag` positions later; no pair is repeated twice.
 
 Over the seats of one block, unless topics shared by both banks force the choice: two questions of one domain are
-judged equally often up to 1, and a question meets each of the comparisons equally often up to 2 (two comparisons with
-equal items: up to 1); a question's showings in a comparison have a first and second equally often up to 1; elicitation
+judged equally often up to 1, and a question meets each of the comparisons equally often up to 3; a
+question's showings in a comparison have a first and second equally often up to 1; elicitation
 questions of one domain are asked equally often up to 1, each couple of candidates in either order up to 1.
 Side by position is evened out by exchanges until none helps. Later blocks level what earlier ones (`drawn`) left.
 

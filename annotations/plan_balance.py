@@ -88,9 +88,12 @@ def _solve(
 def deal(count: int, order: Sequence[str], room: Mapping[str, int], start: int) -> list[str]:
     """`count` labels dealt round and round from `order[start]` on, each at most `room[label]` times.
 
-    Any stretch of the result is spread over the labels as evenly as room allows. `count` may not exceed the room.
+    Any stretch of the result is spread over the labels as evenly as room allows. Raises ValueError if
+    `count` exceeds the room.
     """
-    left = dict(room)
+    if count > sum(room.values()):
+        raise ValueError(f"{count} labels cannot be dealt from a room of {sum(room.values())}")
+    left = Counter(room)
     dealt: list[str] = []
     turn = start
     while len(dealt) < count:

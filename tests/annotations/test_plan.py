@@ -203,7 +203,7 @@ def imbalances(spec: PlanSpec, plans: list[SeatPlan]) -> Iterator[tuple[str, int
         yield "question", spread(Counter(c.question for c in shown), keys), 1
         for comparison in spec.comparisons:
             met = Counter(c.question for c in shown if c.kind == "arms" and c.arm_b == comparison.baseline)
-            yield "question by comparison", spread(met, keys), 2
+            yield "question by comparison", spread(met, keys), 3
     for domain in {q.domain for q in spec.elicit}:
         keys = [q.key for q in spec.elicit if q.domain == domain]
         yield "elicitation question", spread(Counter(pair.question for pair in asked), keys), 1
