@@ -1,0 +1,32 @@
+"""Fixtures that every package's tests may use."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from studyapp.embedded import Servers
+
+
+@pytest.fixture
+def short_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A private folder with a name short enough for unix sockets, which root's Postgres can pass through."""
+    folder = Path(tempfile.mkdtemp(prefix="palate-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def own_servers(short_path: Path) -> Iterator[Servers]:
+    """A running Postgres and Redis of this test's own, to be killed, stopped and started at will.
+
+    `own_servers.environ()` is the environment for programs that use them; `.postgres` and `.redis` have `kill()`,
+    `stop()` and `start()`, which comes back at the same address.
+    """
+    servers = Servers(short_path)
+    servers.start()
+    yield servers
+    servers.stop()
