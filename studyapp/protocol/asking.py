@@ -53,8 +53,10 @@ class ControlDef(Table):
     )
     items: int = key(1, "How many a participant.", strict=True, ge=1, le=50)
     arm: Name | None = key(None, "The arm both texts of a `null` or `identical` pair come from.")
-    path: Literal["same", "across"] = key(
-        "same", "`null` only. `across`: one text made in advance, one by the live path.", later=True
+    path: Literal["across", "same"] = key(
+        "across",
+        "`null` only. `across`: one text made in advance, one by the live path; `same`: both in advance.",
+        later=True,
     )
     lag: int = key(4, "`repeat` only: judged pairs between a pair and its repeat, at least.", strict=True, ge=1, le=200)
 
