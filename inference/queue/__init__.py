@@ -4,7 +4,7 @@ Losing the broker loses nothing: `ring` is a doorbell, the row is the work. Ever
 so whoever comes late changes nothing; every write is idempotent.
 """
 
-from inference.queue.asking import Order, discard, hurry, raise_need, request_many, retry
+from inference.queue.asking import Order, discard, erase, hurry, raise_need, request_many, retry
 from inference.queue.claims import claim, give_back, heartbeat, model_of, sweep, waiting_keys
 from inference.queue.doorbell import queue_name, ring
 from inference.queue.endings import Failed, Finished, Ledger, Tried, fail, finish
@@ -17,6 +17,7 @@ __all__ = [
     "Tried",
     "claim",
     "discard",
+    "erase",
     "fail",
     "finish",
     "give_back",

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from inference.contracts import GenerationRequest
-from inference.models import Attempt, Generation, Need
+from inference.models import Attempt, Generation, Need, Score
 from inference.queue.doorbell import ring_on_commit
 
 CHUNK = 500
@@ -121,13 +121,12 @@ def retry(generation_ids: Iterable[int]) -> int:
     return changed
 
 
-def discard(*, owner_id: int, ready_too: bool = False) -> int:
-    """Nobody wants this person's unfinished texts any more; how many rows were discarded. `ready_too`: all of them.
+def discard(*, owner_id: int) -> int:
+    """Nobody wants this person's unfinished texts any more; how many rows were discarded. Texts that came stay.
 
-    Rows are locked in the order of their ids and the fence is lifted, so a worker that finishes later changes nothing.
-    A withdrawal calls this first (`ready_too=True`) and deletes the rows in the same transaction.
+    Rows are locked in the order of their ids and the fence is lifted: a worker that finishes later changes nothing.
     """
-    states = [State.QUEUED, State.RUNNING, *([State.READY, State.FAILED] if ready_too else [])]
+    states = [State.QUEUED, State.RUNNING]
     with transaction.atomic():
         rows = Generation.objects.select_for_update().filter(owner_id=owner_id, state__in=states).order_by("pk")
         ids = list(rows.values_list("pk", flat=True))
@@ -137,3 +136,17 @@ def discard(*, owner_id: int, ready_too: bool = False) -> int:
         return Generation.objects.filter(pk__in=ids, state__in=states).update(
             state=State.DISCARDED, claim_id=None, lease_until=None, finished_at=Now()
         )
+
+
+def erase(*, owner_id: int) -> int:
+    """Delete everything that was made of this person: generations, attempts, scores; how many generations went.
+
+    The rows are locked in the order of their ids, so that a worker that writes at the same moment comes before or finds
+    nothing, and neither waits for the other in a circle.
+    """
+    with transaction.atomic():
+        rows = Generation.objects.select_for_update().filter(owner_id=owner_id).order_by("pk")
+        ids = list(rows.values_list("pk", flat=True))
+        Score.objects.filter(owner_id=owner_id).delete()
+        Generation.objects.filter(pk__in=ids).delete()
+    return len(ids)

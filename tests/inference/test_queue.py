@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -402,9 +403,7 @@ def test_a_late_worker_finds_nothing_of_a_withdrawn_person() -> None:
     queue.request_many(orders(study, 2, owner=person))
     rows = queue.claim(MODEL.key, 2, worker="ada")
     claim_id = rows[0].claim_id
-    with transaction.atomic():
-        assert queue.discard(owner_id=person.pk, ready_too=True) == 2
-        Generation.objects.filter(owner=person).delete()
+    assert queue.erase(owner_id=person.pk) == 2
     assert queue.finish(claim_id, [arrived(row) for row in rows]) == []
     assert queue.heartbeat(claim_id, [row.pk for row in rows]) == 0
     assert queue.sweep() == 0
@@ -425,9 +424,10 @@ def test_a_worker_that_finishes_while_a_person_withdraws_writes_nothing() -> Non
 
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            queue.discard(owner_id=person.pk, ready_too=True)
+            queue.erase(owner_id=person.pk)
             late = pool.submit(finish)
-            Generation.objects.filter(owner=person).delete()
+            time.sleep(0.2)
+            assert not late.done(), "it waits for the withdrawal"
         assert late.result(timeout=10) == []
     assert Generation.objects.count() == Attempt.objects.count() == 0
 
