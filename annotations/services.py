@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from enum import Enum
 
 from django.db import connection, transaction
-from django.db.models import Min, Q
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -30,9 +30,9 @@ def record_choice(participant_id: int, opaque_id: str, choice: str, page_ms: int
     if choice not in ("first", "second"):
         raise ValueError(f"A choice is first or second, not {choice!r}.")
     turn = Preference.objects.filter(participant_id=participant_id, choice__isnull=True)
-    changed = turn.filter(
-        opaque_id=opaque_id, position=turn.values("participant_id").annotate(at=Min("position")).values("at")
-    ).update(choice=choice, decided_at=timezone.now(), page_ms=page_ms)
+    changed = turn.filter(opaque_id=opaque_id, position=turn.order_by("position").values("position")[:1]).update(
+        choice=choice, decided_at=timezone.now(), page_ms=page_ms
+    )
     if changed:
         return Stored.NEW
     known = Preference.objects.filter(participant_id=participant_id, opaque_id=opaque_id, choice__isnull=False)
