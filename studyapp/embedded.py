@@ -29,6 +29,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from studyapp.accounts import Account, EmbeddedError, let_through, server_account
+from studyapp.processes import STOP_S, end, is_alive, locked, tail
 
 with warnings.catch_warnings():
     # The package looks for a runtime folder of its own, which is not used here.
@@ -42,7 +43,6 @@ POSTGRES_BIN = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
 # The kernel allows 107 bytes; supervisord appends a process id to the name it is given.
 LONGEST_SOCKET = 90
 START_S = 90.0
-STOP_S = 20.0
 
 
 def data_folder(environ: MutableMapping[str, str] = os.environ) -> Path:
@@ -92,34 +92,6 @@ def socket_folder(home: Path, uid: int) -> Path:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or found.st_mode & 0o077:
         raise EmbeddedError(f"{short}: belongs to somebody else. Remove it, or set PALATE_DATA to a shorter path.")
     return short
-
-
-def is_alive(pid: int) -> bool:
-    """Whether `pid` runs; a zombie that nobody has collected does not."""
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
-
-
-def end(pid: int, seconds: float = STOP_S) -> None:
-    """Ask `pid` to end, kill it after `seconds`, and come back when it is gone."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
-        limit = time.monotonic() + seconds
-        while is_alive(pid) and time.monotonic() < limit:
-            time.sleep(0.02)
-        if not is_alive(pid):
-            return
-
-
-def tail(path: Path, lines: int = 15) -> str:
-    """The last `lines` of a log, for a message to a person."""
-    try:
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
-    except OSError:
-        return f"({path} cannot be read)"
 
 
 class Postgres:
@@ -352,17 +324,6 @@ class Servers:
         """Stop both, whoever started them."""
         self.redis.stop()
         self.postgres.stop()
-
-
-@contextmanager
-def locked(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
-    """Hold a lock on `path`, taken as `kind`; BlockingIOError where LOCK_NB is in `kind` and it is taken."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, kind)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from studyapp.embedded import Servers, locked, own_folder
+from studyapp.embedded import Servers, own_folder
+from studyapp.processes import locked
 
 PREFIX = "palate-test-"
 # A folder younger than this may not have taken its lock yet.
