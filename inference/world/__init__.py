@@ -1,8 +1,9 @@
 """The world: synthetic people, questions and answers with an exact judge. No language model, no Django."""
 
 from inference.world.answers import draw_shot, write
+from inference.world.forms import DOMAINS
 from inference.world.judge import choose, names_subject, read, reads, score, style_of
-from inference.world.subjects import DOMAINS, Question, Subject, draw_question, questions, subject_of
+from inference.world.subjects import Question, Subject, draw_question, questions, subject_of
 from inference.world.tastes import TRAITS, Taste, kinds
 
 __all__ = [
