@@ -1,0 +1,156 @@
+// Palate's pages work without this file. It adds: keys, time to decision, a nudge on the wait page, copy buttons,
+// a kind word when the connection is lost, and where the focus goes after a swap.
+"use strict";
+(() => {
+  const all = (selector, root = document) => root.querySelectorAll(selector);
+  const one = (selector, root = document) => root.querySelector(selector);
+  let shownAt = 0; // performance.now() counts from the navigation, so a whole page begins at 0
+
+  // --- keys 1, 2 and 0: only while the choice has the focus, and only while their switch is on --------------------
+  const KEYS = "palate-keys";
+  const keysAreOn = () => {
+    try { return localStorage.getItem(KEYS) !== "off"; } catch { return true; }
+  };
+  const rememberKeys = (on) => {
+    try { localStorage.setItem(KEYS, on ? "on" : "off"); } catch { /* a private window forgets */ }
+  };
+  const keySwitch = () => one("[data-keys] input");
+
+  document.addEventListener("keydown", (event) => {
+    const group = event.target.closest?.("[data-choice]");
+    if (!group) return;
+    const form = group.closest("form");
+    const plain = !(event.ctrlKey || event.altKey || event.metaKey);
+    const option = plain && one(`[data-key="${CSS.escape(event.key)}"]`, group);
+    if (option && keySwitch()?.checked) {
+      option.checked = true;
+      option.focus();
+      form.elements.input.value = "key";
+      event.preventDefault();
+    } else if (event.key.startsWith("Arrow") || event.key === " ") {
+      form.elements.input.value = "key";
+    }
+  });
+  document.addEventListener("pointerdown", (event) => {
+    const form = event.target.closest?.("[data-choice]")?.closest("form");
+    if (form) form.elements.input.value = "pointer";
+  });
+  document.addEventListener("change", (event) => {
+    if (event.target === keySwitch()) rememberKeys(event.target.checked);
+  });
+
+  // --- time to decision, and one click once ------------------------------------------------------------------------
+  const stamp = (form) => {
+    if (form.matches("[data-pair]")) form.elements.page_ms.value = Math.round(performance.now() - shownAt);
+  };
+  document.addEventListener("submit", (event) => {
+    stamp(event.target);
+    if (!event.target.matches("[data-once]")) return;
+    if (event.target.dataset.sent) event.preventDefault();
+    event.target.dataset.sent = "yes";
+  }, true);
+
+  // --- the wait page's socket: it only says "look"; the page asks the server what that means ------------------------
+  let socket = null, retryMs = 1000, retry = 0;
+  const look = () => {
+    const status = one("[data-live]");
+    if (status) htmx.trigger(status, "look");
+  };
+  const listen = () => {
+    const status = one("[data-live]");
+    if (!status) {
+      clearTimeout(retry);
+      socket?.close();
+      socket = null;
+      return;
+    }
+    if (socket && socket.readyState <= WebSocket.OPEN) return;
+    try {
+      socket = new WebSocket(new URL(status.dataset.live, location.href).href.replace(/^http/, "ws"));
+    } catch { return; } // polling goes on
+    socket.onmessage = () => { retryMs = 1000; look(); };
+    socket.onclose = () => {
+      clearTimeout(retry);
+      retry = setTimeout(listen, retryMs);
+      retryMs = Math.min(retryMs * 2, 30000);
+    };
+  };
+
+  // --- copy, countdowns ----------------------------------------------------------------------------------------------
+  const announce = (text) => { one("#announce").textContent = text; };
+  const copy = async (button) => {
+    const source = document.getElementById(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(source.value ?? source.textContent);
+      button.textContent = "Copied";
+      announce("Copied");
+    } catch {
+      source.select ? source.select() : getSelection().selectAllChildren(source);
+    }
+  };
+  let ticking = 0;
+  const countDown = (seconds, line, then) => {
+    const number = one("span", line);
+    line.hidden = false;
+    ticking = setInterval(() => {
+      seconds -= 1;
+      number.textContent = seconds;
+      if (seconds > 0) return;
+      clearInterval(ticking);
+      then();
+    }, 1000);
+  };
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button?.matches("[data-copy]")) copy(button);
+    if (button?.closest("#lost")) one("#lost").hidden = true;
+    if (button?.type === "button" && button.closest("[data-countdown]")) {
+      clearInterval(ticking);
+      button.closest("[data-countdown]").hidden = true;
+    }
+  });
+
+  // --- each time a page arrives, whole or swapped in ----------------------------------------------------------------
+  const arrive = () => {
+    clearInterval(ticking);
+    const toggle = one("[data-keys]");
+    if (toggle) {
+      toggle.hidden = false;
+      keySwitch().checked = keysAreOn();
+    }
+    if (navigator.clipboard) all("[data-copy]").forEach((button) => { button.hidden = false; });
+    const leave = one("[data-redirect]"), again = one("[data-retry]"), line = one("[data-countdown]");
+    if (leave && line) countDown(Number(leave.dataset.redirect), line, () => { location.href = one("a", leave).href; });
+    if (again && line) countDown(Number(again.dataset.retry), line, () => again.requestSubmit());
+    listen();
+  };
+  document.addEventListener("DOMContentLoaded", () => {
+    arrive();
+    one("[data-focus]")?.focus();
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.target.id !== "page") return;
+    shownAt = performance.now();
+    one("#lost").hidden = true;
+    arrive();
+    (one("[data-focus]") ?? one("h1"))?.focus({ preventScroll: true });
+    announce(document.title.split(" · ")[0]);
+  });
+  // A page out of the back-forward cache may be out of date: ask.
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+
+  // --- trouble on the way --------------------------------------------------------------------------------------------
+  const lost = (text) => {
+    one("#lost p").textContent = text;
+    one("#lost").hidden = false;
+  };
+  const isPoll = (event) => event.detail.elt?.matches?.("[data-live]");
+  for (const name of ["htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(name, (event) => {
+      if (!isPoll(event)) lost("The connection was lost, so this answer is not stored yet. Press the button again in a moment; nothing will be counted twice.");
+    });
+  }
+  document.addEventListener("htmx:responseError", (event) => {
+    if (!isPoll(event)) lost("The server could not take this answer just now. Press the button again in a moment; nothing will be counted twice.");
+  });
+})();
