@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Literal
 
-from studyapp.protocol.fields import Count, FullLabel, FullLine, Line, LongText, Name, RowId, Table, Words, key
+from studyapp.protocol.fields import (
+    Count,
+    FullLabel,
+    FullLine,
+    Line,
+    LongText,
+    Name,
+    QuestionText,
+    RowId,
+    Table,
+    Viewpoint,
+    Words,
+    key,
+)
 from studyapp.protocol.making import MAX_SHOTS
 
 ControlKind = Literal["null", "identical", "repeat", "calibration", "attention"]
@@ -95,31 +108,31 @@ class FormDef(Table):
 
 
 class QuestionRow(Table):
-    """A line of questions.jsonl."""
+    """questions.jsonl: a question a line."""
 
     id: RowId = key(..., "Unique in the file.")
     use: Literal["elicit", "judge"] = key(..., "Whether it is asked to learn a taste or answered to be judged.")
     domain: FullLabel = key(..., "The domain in which win rates are broken down.")
     topic: FullLabel = key(..., "What it is about; [elicitation] overlap works on topics.")
-    text: FullLine = key(..., "The question as shown and as given to the models.", max_length=2000)
+    text: QuestionText = key(..., "The question as shown and as given to the models.")
     only_if: dict[str, Line | int | bool | list[Line]] | None = key(
         None, "Answers of a form under which the question may be asked.", later=True
     )
 
 
 class CandidateRow(Table):
-    """A line of candidates.jsonl: a ready-made answer to an elicitation question."""
+    """candidates.jsonl: a ready-made answer to an elicitation question."""
 
     id: RowId = key(..., "Unique in the file.")
     question: RowId = key(..., "The id of an `elicit` question.")
     text: LongText = key(..., "The answer, plain paragraphs.")
-    viewpoint: Line = key("", "What sets it apart from the other candidates.", max_length=200)
+    viewpoint: Viewpoint = key("", "What sets it apart from the other candidates.")
 
 
 class AttentionRow(Table):
-    """A line of attention.jsonl: a pair one of whose texts asks to be chosen."""
+    """attention.jsonl: a pair one of whose texts asks to be chosen."""
 
     id: RowId = key(..., "Unique in the file.")
-    text: FullLine = key(..., "The question above the pair.", max_length=2000)
+    text: QuestionText = key(..., "The question above the pair.")
     expected: LongText = key(..., "The text to choose.")
     other: LongText = key(..., "The other text.")

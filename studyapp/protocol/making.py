@@ -10,6 +10,7 @@ Engine = Literal["scripted", "transformers", "vllm", "openai", "http", "callable
 Context = Literal["none", "own_shots", "donor_shots", "population_shots", "own_description"]
 OWN_CONTEXTS = ("own_shots", "donor_shots", "own_description")
 MAX_SHOTS = 64
+MAX_TOKENS = 32768
 MAX_SEED = 2**63 - 1
 
 
@@ -27,11 +28,11 @@ class ModelDef(Table):
 
 
 class SamplingPart(Table):
-    """sampling = {...} of an arm: what differs from [sampling]."""
+    """[arms.NAME.sampling]: what differs from [sampling]."""
 
     temperature: Number | None = key(None, "As in [sampling].", ge=0, le=2)
     top_p: Number | None = key(None, "As in [sampling].", gt=0, le=1)
-    max_tokens: Positive | None = key(None, "As in [sampling].", le=32768)
+    max_tokens: int | None = key(None, "As in [sampling].", strict=True, ge=1, le=MAX_TOKENS)
 
 
 class SamplingDef(Table):
@@ -39,7 +40,7 @@ class SamplingDef(Table):
 
     temperature: Number = key(0.7, "0 is greedy.", ge=0, le=2)
     top_p: Number = key(0.95, "Nucleus mass.", gt=0, le=1)
-    max_tokens: Positive = key(512, "New tokens at most.", le=32768)
+    max_tokens: int = key(512, "New tokens at most.", strict=True, ge=1, le=MAX_TOKENS)
     seed: Whole = key(0, "Root of every text's seed.", ge=0, le=MAX_SEED)
 
 
@@ -70,5 +71,5 @@ class Normalise(Table):
     words: Words = key((200, 300), "Length window of a judged text in words, both ends included.")
     pair_ratio: Number = key(1.15, "Longer text over shorter text of a pair, at most.", later=True, ge=1, le=10)
     plain_text: Flag = key(True, "Plain paragraphs: no markdown.")
-    tries: Positive = key(3, "How often a text is asked for until it fits.", le=20)
+    tries: int = key(3, "How often a text is asked for until it fits.", strict=True, ge=1, le=20)
     on_exhausted: Literal["show_nearest"] = key("show_nearest", "After the last try: the nearest text, flagged.")

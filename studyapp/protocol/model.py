@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inference.contracts import ModelSpec, Sampling, Window
 from studyapp.protocol.asking import ComparisonDef, ControlDef, Elicitation, FormDef, Judging
-from studyapp.protocol.fields import Count, Flag, FullLine, Name, Positive, Slug, Table, key
+from studyapp.protocol.fields import Count, Flag, Name, Positive, Slug, Table, Title, key
 from studyapp.protocol.making import ArmDef, ModelDef, Normalise, SamplingDef
 from studyapp.protocol.running import (
     Analysis,
@@ -26,7 +26,7 @@ class Protocol(Table):
 
     slug: Slug = key(..., "Name of the study in addresses and commands.")
     version: Positive = key(1, "Goes up whenever a study that was opened changes.")
-    title: FullLine = key(..., "Shown to participants; neutral.", max_length=200)
+    title: Title = key(..., "Shown to participants; neutral.")
     target_participants: Count = key(0, "People wanted; 0: no cap.")
     max_enrolled: Positive | None = key(None, "Seats; left out: as many as `target_participants`.")
     demo: Flag = key(False, "A demonstration: simulated and real people may mix.")

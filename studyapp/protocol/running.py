@@ -98,7 +98,7 @@ class Exits(Table):
 class Pay(Table):
     """[pay]: what people get, for the consent page and the estimate."""
 
-    currency: str = key("", "Three letters: GBP, EUR, USD.", strict=True, pattern=r"^([A-Z]{3})?\z")
+    currency: str = key("", "Three letters: GBP, EUR, USD.", strict=True, pattern=r"^(?:[A-Z]{3})?\z")
     amount: Number | None = key(None, "Pay for a completed study.", ge=0, le=1_000_000)
     minutes: Number | None = key(None, "Minutes people are told it takes.", gt=0, le=1440)
     floor_per_hour: Number | None = key(None, "Least pay an hour that is fair; `check` warns under it.", ge=0, le=1e6)
@@ -146,6 +146,8 @@ class Privacy(Table):
     lawful_basis: Line = key("", "Why the data may be processed.")
     special_category: Line = key("", "Special categories of data, if any, and their basis.")
     recipients: tuple[FullLine, ...] = key((), "Who else sees the data.")
-    retention_identity_days: Count | None = key(None, "Days after which identities are erased.", le=36500)
+    retention_identity_days: int | None = key(
+        None, "Days after which identities are erased.", strict=True, ge=0, le=36500
+    )
     withdraw_until: DateOrLine = key("", "A date or an event until which data can be withdrawn.")
     reuse: OptionalText = key("", "What else the data may be used for.")
