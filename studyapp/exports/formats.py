@@ -37,7 +37,7 @@ def _iso(value: datetime | date) -> str:
 
 def write_csv(out: TextIO, header: list[str], rows: Iterable[dict[str, Any]]) -> int:
     """Write CSV with a header line and quoted newlines; returns the number of rows."""
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(out, lineterminator="\r\n")  # RFC 4180; also makes the writer quote a bare CR
     writer.writerow(header)
     count = 0
     for row in rows:
