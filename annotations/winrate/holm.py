@@ -1,0 +1,16 @@
+"""Holm's (1979) step-down adjustment over the primary contrasts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def holm(ps: Sequence[float | None]) -> list[float | None]:
+    """Adjusted p-values in the order given; a missing one stays None and does not count in the family."""
+    ranked = sorted((p, index) for index, p in enumerate(ps) if p is not None)
+    adjusted: list[float | None] = [None] * len(ps)
+    highest = 0.0
+    for rank, (p, index) in enumerate(ranked):
+        highest = max(highest, min(1.0, (len(ranked) - rank) * p))
+        adjusted[index] = highest
+    return adjusted
