@@ -96,7 +96,13 @@ def broker_url() -> str:
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [redis_url(1)], "prefix": "palate", "expiry": 30, "group_expiry": 7200},
+        "CONFIG": {
+            # Sockets block on Redis for 5 s at a time, as long as redis-py's own time-out: it must not win.
+            "hosts": [{"address": redis_url(1), "socket_timeout": 20, "socket_connect_timeout": 2}],
+            "prefix": "palate",
+            "expiry": 30,
+            "group_expiry": 7200,
+        },
     }
 }
 CACHES = {
@@ -117,6 +123,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 2,
     "socket_timeout": 10,
     "max_retries": 1,
+    "interval_start": 0,
 }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True

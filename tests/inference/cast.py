@@ -17,7 +17,7 @@ REQUEST = GenerationRequest(
     layout="fspo",
     question="What makes a good morning?",
     shots=(Shot("Tea or coffee?", "Tea, slowly.", "Coffee, at once."),),
-    sampling=Sampling(max_tokens=80),
+    sampling=Sampling(max_tokens=400),
     window=Window(1, 200),
 )
 

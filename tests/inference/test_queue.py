@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import timedelta
@@ -33,11 +34,11 @@ def listener(generation_id: int) -> None:
 
 
 @pytest.fixture(autouse=True)
-def quiet_bells(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def quiet_bells(settings: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """No listener of the layers above, and every ring written down instead of sent."""
     rung: list[str] = []
     settings.GENERATION_LISTENERS = [f"{__name__}.listener"]
-    monkeypatch.setattr(doorbell.current_app, "send_task", lambda name, args, **_: rung.append(args[0]))
+    monkeypatch.setattr("inference.queue.doorbell.current_app.send_task", lambda name, args, **_: rung.append(args[0]))
     heard.clear()
     return rung
 
@@ -72,6 +73,11 @@ def arrived(generation: Generation, **changes: Any) -> Finished:
 def claim_one() -> Generation:
     (generation,) = queue.claim(MODEL.key, 1, worker="ada")
     return generation
+
+
+def fence(generation: Generation) -> uuid.UUID:
+    assert generation.claim_id is not None
+    return generation.claim_id
 
 
 def expire(*ids: int) -> None:
@@ -186,7 +192,7 @@ def test_a_model_gets_its_own_rows_only_and_no_more_than_it_asks_for() -> None:
 def test_a_row_that_backs_off_is_left_alone_until_its_time() -> None:
     (generation_id,) = queue.request_many(orders(a_study(), 1))
     row = claim_one()
-    queue.fail(row.claim_id, [Failed(generation_id, Tried(Outcome.TRANSIENT, "lost"), again=True, delay_s=30)])
+    queue.fail(fence(row), [Failed(generation_id, Tried(Outcome.TRANSIENT, "lost"), again=True, delay_s=30)])
     assert queue.claim(MODEL.key, 1, worker="ada") == []
     assert queue.waiting_keys() == []
     Generation.objects.update(not_before=timezone.now())
@@ -243,7 +249,7 @@ def test_without_lock_and_fence_two_workers_take_the_same_row(monkeypatch: pytes
 def test_finishing_writes_the_whole_ledger_and_tells_the_listeners_once() -> None:
     queue.request_many(orders(a_study(), 1))
     row = claim_one()
-    assert queue.finish(row.claim_id, [arrived(row)]) == [row.pk]
+    assert queue.finish(fence(row), [arrived(row)]) == [row.pk]
     row.refresh_from_db()
     assert row.state == State.READY
     assert {name: getattr(row, name) for name in asdict(a_ledger())} == asdict(a_ledger())
@@ -258,7 +264,7 @@ def test_finishing_writes_the_whole_ledger_and_tells_the_listeners_once() -> Non
 def test_finishing_twice_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     queue.request_many(orders(a_study(), 1))
     row = claim_one()
-    claim_id = row.claim_id
+    claim_id = fence(row)
     queue.finish(claim_id, [arrived(row)])
     assert queue.finish(claim_id, [arrived(row, text="Another.")]) == []
     row.refresh_from_db()
@@ -274,11 +280,11 @@ def test_a_worker_whose_lease_was_given_to_another_writes_nothing() -> None:
     assert queue.sweep() == 1
     quick = claim_one()
     assert quick.pk == slow.pk
-    assert queue.heartbeat(slow.claim_id, [slow.pk]) == 0
-    assert queue.finish(slow.claim_id, [arrived(slow, text="Late.")]) == []
-    assert queue.fail(slow.claim_id, [Failed(slow.pk, Tried(Outcome.PERMANENT, "late"))]) == []
-    assert queue.give_back(slow.claim_id, [slow.pk]) == 0
-    assert queue.finish(quick.claim_id, [arrived(quick, text="In time.")]) == [quick.pk]
+    assert queue.heartbeat(fence(slow), [slow.pk]) == 0
+    assert queue.finish(fence(slow), [arrived(slow, text="Late.")]) == []
+    assert queue.fail(fence(slow), [Failed(slow.pk, Tried(Outcome.PERMANENT, "late"))]) == []
+    assert queue.give_back(fence(slow), [slow.pk]) == 0
+    assert queue.finish(fence(quick), [arrived(quick, text="In time.")]) == [quick.pk]
     quick.refresh_from_db()
     assert quick.text == "In time."
     assert outcomes(quick.pk) == [Outcome.WORKER_LOST, Outcome.READY]
@@ -287,7 +293,7 @@ def test_a_worker_whose_lease_was_given_to_another_writes_nothing() -> None:
 def test_a_text_with_characters_that_postgres_refuses_is_stored_without_them() -> None:
     queue.request_many(orders(a_study(), 1))
     row = claim_one()
-    queue.finish(row.claim_id, [arrived(row, text="a\x00b\ud800c")])
+    queue.finish(fence(row), [arrived(row, text="a\x00b\ud800c")])
     row.refresh_from_db()
     assert row.text == "ab?c"
 
@@ -298,7 +304,7 @@ def test_a_listener_that_breaks_costs_neither_the_text_nor_the_next_listener(
     settings.GENERATION_LISTENERS = ["tests.inference.nowhere", f"{__name__}.listener"]
     queue.request_many(orders(a_study(), 1))
     row = claim_one()
-    queue.finish(row.claim_id, [arrived(row)])
+    queue.finish(fence(row), [arrived(row)])
     row.refresh_from_db()
     assert row.state == State.READY
     assert heard == [row.pk]
@@ -310,7 +316,7 @@ def test_a_failure_for_good_is_visible_and_told_and_a_failure_to_repeat_is_not_t
     first, second = queue.request_many(orders(study, 2))
     rows = queue.claim(MODEL.key, 2, worker="ada")
     tried = Tried(Outcome.PERMANENT, "permanent: no such model")
-    queue.fail(rows[0].claim_id, [Failed(first, tried), Failed(second, Tried(Outcome.TRANSIENT, "t"), again=True)])
+    queue.fail(fence(rows[0]), [Failed(first, tried), Failed(second, Tried(Outcome.TRANSIENT, "t"), again=True)])
     failed, queued = Generation.objects.get(pk=first), Generation.objects.get(pk=second)
     assert (failed.state, failed.error, queued.state) == (State.FAILED, "permanent: no such model", State.QUEUED)
     assert failed.finished_at is not None
@@ -338,7 +344,7 @@ def test_staff_ask_again_for_a_failed_text_and_it_gets_a_fresh_budget(settings: 
 def test_what_is_given_back_can_be_claimed_at_once_and_spends_no_try() -> None:
     queue.request_many(orders(a_study(), 2))
     rows = queue.claim(MODEL.key, 2, worker="ada")
-    assert queue.give_back(rows[0].claim_id, [row.pk for row in rows]) == 2
+    assert queue.give_back(fence(rows[0]), [row.pk for row in rows]) == 2
     again = queue.claim(MODEL.key, 2, worker="grace")
     assert [row.pk for row in again] == [row.pk for row in rows]
     assert outcomes(rows[0].pk) == [Outcome.RETURNED, Outcome.RUNNING]
@@ -351,7 +357,7 @@ def test_a_heartbeat_keeps_a_claim_from_the_sweep() -> None:
     queue.request_many(orders(a_study(), 1))
     row = claim_one()
     expire(row.pk)
-    assert queue.heartbeat(row.claim_id, [row.pk]) == 1
+    assert queue.heartbeat(fence(row), [row.pk]) == 1
     assert queue.sweep() == 0
 
 
@@ -402,7 +408,7 @@ def test_a_late_worker_finds_nothing_of_a_withdrawn_person() -> None:
     person = a_person(study)
     queue.request_many(orders(study, 2, owner=person))
     rows = queue.claim(MODEL.key, 2, worker="ada")
-    claim_id = rows[0].claim_id
+    claim_id = fence(rows[0])
     assert queue.erase(owner_id=person.pk) == 2
     assert queue.finish(claim_id, [arrived(row) for row in rows]) == []
     assert queue.heartbeat(claim_id, [row.pk for row in rows]) == 0
@@ -418,7 +424,7 @@ def test_a_worker_that_finishes_while_a_person_withdraws_writes_nothing() -> Non
 
     def finish() -> list[int]:
         try:
-            return queue.finish(rows[0].claim_id, [arrived(row) for row in rows])
+            return queue.finish(fence(rows[0]), [arrived(row) for row in rows])
         finally:
             connection.close()
 
@@ -438,7 +444,7 @@ def test_a_person_who_stops_keeps_the_texts_that_came_and_loses_those_that_did_n
     ids = queue.request_many(orders(study, 3, owner=person))
     kept = queue.request_many(orders(study, 1, owner=other, need=Need.STOCK))
     first = claim_one()
-    queue.finish(first.claim_id, [arrived(first)])
+    queue.finish(fence(first), [arrived(first)])
     claim_one()
     assert queue.discard(owner_id=person.pk) == 2
     states = dict(Generation.objects.values_list("pk", "state"))
@@ -457,7 +463,7 @@ def test_a_broker_that_is_away_never_fails_the_caller(monkeypatch: pytest.Monkey
         raise ConnectionError("no redis")
 
     monkeypatch.setattr(doorbell, "_silence", doorbell._Silence())
-    monkeypatch.setattr(doorbell.current_app, "send_task", refused)
+    monkeypatch.setattr("inference.queue.doorbell.current_app.send_task", refused)
     ids = queue.request_many(orders(a_study(), 1))
     assert Generation.objects.filter(pk__in=ids, state=State.QUEUED).count() == 1
     assert not queue.ring(MODEL.key)

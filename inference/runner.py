@@ -1,0 +1,271 @@
+"""The worker's inner loop: claim rows of a base model, build prompts, generate, normalise, write the ledger.
+
+`Runner.drain(model_key)` works batch after batch until nothing is left. One runner serves a process; it keeps the
+loaded engines and knows which rows it holds, so that a stopping process can give them back.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import tenacity
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
+
+from inference import queue, verdicts
+from inference.contracts import (
+    Completion,
+    EngineRequest,
+    GenerationRequest,
+    InferenceError,
+    ModelSpec,
+    PermanentError,
+    TransientError,
+)
+from inference.engines import Engine, load_engine
+from inference.models import Generation
+from inference.prompts import build
+from inference.queue import Failed, Finished
+from inference.queue.claims import lease
+from inference.verdicts import Job
+
+logger = logging.getLogger(__name__)
+
+# An engine that did not start is tried again after this long, doubled each time.
+START_DELAY_S, LONGEST_START_DELAY_S = 2.0, 120.0
+# Longest time one batch may take before its rows are left to others (their lease is not renewed any more).
+BATCH_LIMIT_S = 900.0
+
+Answer = Completion | InferenceError
+
+
+class EngineDown(Exception):
+    """The engine of a base model did not start; `retry_in` is how many seconds to leave it alone."""
+
+    def __init__(self, message: str, retry_in: float) -> None:
+        super().__init__(message)
+        self.retry_in = retry_in
+
+
+class _Slot:
+    """The place of one engine: loaded once, one drain at a time, backed off while it does not start."""
+
+    def __init__(self) -> None:
+        self.busy = threading.Lock()
+        self.loading = threading.Lock()
+        self.engine: Engine | None = None
+        self.failures = 0
+        self.not_before = 0.0
+        self.problem = ""
+
+    def start(self, spec: ModelSpec, load: Callable[[ModelSpec], Engine]) -> Engine:
+        with self.loading:
+            if self.engine is not None:
+                return self.engine
+            wait = self.not_before - time.monotonic()
+            if wait > 0:
+                raise EngineDown(self.problem, wait)
+            try:
+                self.engine = load(spec)
+            except Exception as error:  # whatever a library raises while loading, the queue stays untouched
+                raise self._failed(spec, error) from error
+            self.failures, self.problem = 0, ""
+            logger.info("engine %s of model %r is ready, %d rows a batch", spec.engine, spec.source, self.engine.slots)
+            return self.engine
+
+    def _failed(self, spec: ModelSpec, error: Exception) -> EngineDown:
+        self.failures += 1
+        delay = min(LONGEST_START_DELAY_S, START_DELAY_S * 2 ** (self.failures - 1))
+        self.not_before = time.monotonic() + delay
+        reason = str(error) or type(error).__name__
+        self.problem = f"engine {spec.engine} of model {spec.source!r} did not start: {reason}"
+        return EngineDown(self.problem, delay)
+
+
+class Runner:
+    """Everything one process needs to generate. Threads may call it at once; a base model is drained by one of them."""
+
+    def __init__(self, load: Callable[[ModelSpec], Engine] | None = None) -> None:
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._load = load or (lambda spec: load_engine(spec, bundled_root=settings.BUNDLED_MODELS))
+        self._slots: dict[str, _Slot] = {}
+        self._held: dict[uuid.UUID, list[int]] = {}
+        self._lock = threading.Lock()
+        self.stopping = threading.Event()
+
+    def engine(self, spec: ModelSpec) -> Engine:
+        """The loaded engine of a base model; raises EngineDown while it does not start."""
+        return self._slot(spec.key).start(spec, self._load)
+
+    def drain(self, model_key: str) -> int:
+        """Work until no row of `model_key` can be claimed, the runner stops, or another thread is at it already.
+
+        Returns how many rows were tried. Raises EngineDown (no row was touched then) and the database's errors.
+        """
+        slot = self._slot(model_key)
+        if not slot.busy.acquire(blocking=False):
+            return 0
+        try:
+            return self._drain(model_key, slot)
+        finally:
+            slot.busy.release()
+
+    def _drain(self, model_key: str, slot: _Slot) -> int:
+        tried = 0
+        while not self.stopping.is_set():
+            if slot.engine is None:
+                spec = queue.model_of(model_key)
+                if spec is None:
+                    break
+                self._start_or_say(spec)
+                continue
+            rows = queue.claim(model_key, max(1, slot.engine.slots), worker=self.name)
+            if not rows:
+                break
+            self._batch(slot.engine, rows)
+            tried += len(rows)
+        return tried
+
+    def give_back(self) -> int:
+        """Put everything this runner still holds back into the queue; how many rows."""
+        with self._lock:
+            batches = dict(self._held)
+        return sum(queue.give_back(claim_id, ids) for claim_id, ids in batches.items())
+
+    def _slot(self, model_key: str) -> _Slot:
+        with self._lock:
+            return self._slots.setdefault(model_key, _Slot())
+
+    def _start_or_say(self, spec: ModelSpec) -> None:
+        try:
+            self.engine(spec)
+        except EngineDown as down:
+            # Staff see it beside the rows that wait; state, claim and lease stay untouched.
+            rows = Generation.objects.filter(model_key=spec.key, state=Generation.State.QUEUED)
+            rows.exclude(error=str(down)[:500]).update(error=str(down)[:500])
+            raise
+
+    def _batch(self, engine: Engine, rows: list[Generation]) -> None:
+        claim_id = rows[0].claim_id
+        assert claim_id is not None
+        ids = [row.pk for row in rows]
+        with self._lock:
+            self._held[claim_id] = ids
+        try:
+            with kept_alive(claim_id, ids):
+                finished, failed = run_batch(engine, rows)
+            patiently(lambda: queue.finish(claim_id, finished))
+            patiently(lambda: queue.fail(claim_id, failed))
+        finally:
+            with self._lock:
+                self._held.pop(claim_id, None)
+
+
+def run_batch(engine: Engine, rows: Sequence[Generation]) -> tuple[list[Finished], list[Failed]]:
+    """Prompts, texts and verdicts of claimed rows; writes nothing. An error of one row never reaches another."""
+    jobs: list[Job] = []
+    endings: list[Finished | Failed] = []
+    budget = settings.GENERATION_MAX_ATTEMPTS
+    for row in rows:
+        attempts = verdicts.attempts_of(row)
+        try:
+            jobs.append(_job(engine, row))
+        except InferenceError as error:
+            endings.append(verdicts.of_error(row.pk, attempts, error, budget=budget))
+    answers = _generate(engine, [_engine_request(job) for job in jobs])
+    for job, answer in zip(jobs, answers, strict=True):
+        if isinstance(answer, InferenceError):
+            endings.append(verdicts.of_error(job.generation.pk, job.attempts, answer, budget=budget))
+        else:
+            endings.append(verdicts.of_completion(job, answer, engine.facts))
+    finished = [ending for ending in endings if isinstance(ending, Finished)]
+    return finished, [ending for ending in endings if isinstance(ending, Failed)]
+
+
+def _job(engine: Engine, row: Generation) -> Job:
+    try:
+        request = GenerationRequest.from_json(row.request)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise PermanentError(f"the stored request cannot be read by this version of the worker: {error!r}") from error
+    prompt = build(request, fits=lambda prompt: engine.fits(prompt, request.sampling))
+    return Job(row, request, prompt, verdicts.attempts_of(row))
+
+
+def _engine_request(job: Job) -> EngineRequest:
+    request = job.request
+    return EngineRequest(str(job.generation.pk), job.prompt, request.sampling, job.seed, request.adapter)
+
+
+def _generate(engine: Engine, requests: list[EngineRequest]) -> list[Answer]:
+    """One answer a request, in order. When a batch breaks as a whole, each row is tried alone: one may be the cause."""
+    if not requests:
+        return []
+    try:
+        answers = {request.id: answer for request, answer in zip(requests, engine.generate(requests), strict=True)}
+        return [answers[request.id] for request in requests]
+    except TransientError as error:
+        return [error for _ in requests]
+    except Exception as error:  # an engine's library may raise anything
+        if len(requests) > 1:
+            logger.warning("a batch of %d failed as a whole, trying its rows one by one: %r", len(requests), error)
+            return [answer for request in requests for answer in _generate(engine, [request])]
+        if isinstance(error, InferenceError):
+            return [error]
+        logger.exception("the engine failed on generation %s", requests[0].id)
+        return [TransientError(f"the engine failed: {error!r}")]
+
+
+@contextmanager
+def kept_alive(claim_id: uuid.UUID, ids: Sequence[int]) -> Iterator[None]:
+    """Renew the lease of a claim from a thread of its own while the body runs, for BATCH_LIMIT_S at most."""
+    done = threading.Event()
+    beating = threading.Thread(target=_beat, args=(claim_id, ids, done), name="heartbeat", daemon=True)
+    beating.start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def _beat(claim_id: uuid.UUID, ids: Sequence[int], done: threading.Event) -> None:
+    every = lease().total_seconds() / 3
+    until = time.monotonic() + BATCH_LIMIT_S
+    try:
+        while not done.wait(every):
+            if time.monotonic() > until:
+                logger.error("the engine has hung for %d s on %d generations: left to others", BATCH_LIMIT_S, len(ids))
+                return
+            try:
+                still = queue.heartbeat(claim_id, ids)
+            except (OperationalError, InterfaceError) as error:
+                logger.warning("a heartbeat was lost: %s", str(error).strip())
+                connection.close()
+                continue
+            if not still and not done.is_set():
+                logger.warning("claim %s is lost: its texts will not be used", claim_id)
+                return
+    finally:
+        connection.close()
+
+
+def patiently(write: Callable[[], object]) -> None:
+    """Do a fenced write, again while the database is away, for as long as a lease; then the error is raised.
+
+    Repeating is safe: a write whose commit went through finds nothing left to change.
+    """
+    for attempt in tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type((OperationalError, InterfaceError)),
+        stop=tenacity.stop_after_delay(lease().total_seconds()),
+        wait=tenacity.wait_random_exponential(multiplier=0.2, max=2.0),
+        before_sleep=lambda _: connection.close(),
+        reraise=True,
+    ):
+        with attempt:
+            write()
