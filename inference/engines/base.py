@@ -1,0 +1,71 @@
+"""The contract of every engine: prompts in, completions out, row by row, with typed errors."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from inference.contracts import (
+    Completion,
+    EngineFacts,
+    EngineRequest,
+    InferenceError,
+    ModelSpec,
+    PermanentError,
+    Prompt,
+    Sampling,
+)
+
+
+class Engine(Protocol):
+    """A loaded model. Calls may come from several threads; an engine serialises what it must."""
+
+    @property
+    def facts(self) -> EngineFacts:
+        """What the ledger keeps about this engine with every text."""
+
+    @property
+    def slots(self) -> int:
+        """How many rows are worth giving to one `generate`; more are accepted and done in turns."""
+
+    def fits(self, prompt: Prompt, sampling: Sampling) -> bool:
+        """Whether the prompt and `sampling.max_tokens` new tokens fit the model's context."""
+
+    def generate(self, requests: Sequence[EngineRequest]) -> list[Completion | InferenceError]:
+        """One result a request, in their order: a completion, or the typed error of that row alone.
+
+        A request's result depends on its prompt, sampling, seed and adapter only, never on the rest of the batch.
+        Raises InferenceError only when the call as a whole failed and says nothing about any row.
+        """
+
+
+def check_sampling(sampling: Sampling) -> None:
+    """Raise PermanentError for decoding parameters that no engine can honour."""
+    if not (math.isfinite(sampling.temperature) and sampling.temperature >= 0):
+        raise PermanentError(f"temperature {sampling.temperature} is no finite number >= 0: use 0 for greedy decoding")
+    if not 0 < sampling.top_p <= 1:
+        raise PermanentError(f"top_p {sampling.top_p} is outside (0, 1]: use 1 to keep every token")
+    if sampling.max_tokens < 1:
+        raise PermanentError(f"max_tokens {sampling.max_tokens} leaves no room for an answer: use at least 1")
+
+
+def check_options(spec: ModelSpec, allowed: Iterable[str]) -> dict[str, Any]:
+    """The engine options of `spec`; PermanentError names an unknown one and what is allowed."""
+    unknown = sorted(set(spec.options) - set(allowed))
+    if unknown:
+        raise PermanentError(
+            f"engine {spec.engine!r} knows no option {unknown[0]!r}: use {', '.join(sorted(allowed)) or 'none'}"
+        )
+    return spec.options
+
+
+def files_digest(files: Iterable[Path]) -> str:
+    """One SHA-256 for several files, as ``sha256sum FILES | sha256sum`` prints it for their sorted names."""
+    listing = hashlib.sha256()
+    for path in sorted(files, key=lambda file: file.name):
+        with path.open("rb") as opened:
+            listing.update(f"{hashlib.file_digest(opened, 'sha256').hexdigest()}  {path.name}\n".encode())
+    return listing.hexdigest()

@@ -1,0 +1,237 @@
+"""The scripted engine: generic prose decided by prompt and seed alone, with delays and failures on demand.
+
+It ships with the product and honours the real contract, so that a study, the queue and the pages can be tried without
+a model. Options (all optional; "every" counts by a digest of prompt and seed, so a retry with a new seed may pass):
+
+    words          [least, most] words of an answer           default [60, 90]
+    delay_s        seconds one `generate` takes                default 0
+    hang_s         seconds a hanging call takes; with hang_every (default: every call that holds such a row)
+    fail_every     1 = every row fails; with fail_with         "transient" (default) | "permanent" | "refused"
+    empty_every    the completion is empty                     truncate_every   it is cut off at half its length
+    loop_every     it repeats one sentence                     leak_every       it speaks of "as you preferred earlier"
+    slots          rows worth giving at once, default 16       max_context      in words, default 8192
+
+The environment variable PALATE_SCRIPTED (a JSON object of the same options) overrides them for fault drills.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from inference import prompts
+from inference.contracts import (
+    Completion,
+    EngineFacts,
+    EngineRequest,
+    FinishReason,
+    InferenceError,
+    ModelSpec,
+    PermanentError,
+    Prompt,
+    RefusedError,
+    Sampling,
+    TransientError,
+)
+from inference.engines.base import check_options, check_sampling, files_digest
+
+OPTIONS = (
+    *("words", "delay_s", "hang_s", "hang_every", "fail_every", "fail_with", "empty_every", "truncate_every"),
+    *("loop_every", "leak_every", "slots", "max_context"),
+)
+FAILURES: dict[str, type[InferenceError]] = {
+    error.code: error for error in (TransientError, PermanentError, RefusedError)
+}
+DESCRIPTION_WORDS = (18, 30)
+DRILL_VARIABLE = "PALATE_SCRIPTED"
+
+_OPENERS = (
+    *(
+        "In most places",
+        "Over a long week",
+        "For a start",
+        "Seen from nearby",
+        "On an ordinary day",
+        "With some patience",
+    ),
+    *("After the first surprise", "In small towns", "As a rule", "Looked at closely", "At home", "Among friends"),
+)
+_SUBJECTS = (
+    *("a quiet routine", "the simplest plan", "a shared meal", "careful planning", "an honest talk", "a short walk"),
+    *("the older habit", "a clear example", "the local library", "a good map", "steady practice", "the first attempt"),
+)
+_VERBS = (
+    *("saves", "brings", "costs", "explains", "changes", "supports", "slows", "improves", "asks for", "rewards"),
+    *("replaces", "deepens"),
+)
+_OBJECTS = (
+    *(
+        "more time than people expect",
+        "a little trust",
+        "the whole afternoon",
+        "what words alone cannot",
+        "small worries",
+    ),
+    *(
+        "the mood of a street",
+        "some patience on both sides",
+        "a second look",
+        "the way a day ends",
+        "most of the effort",
+    ),
+    *("a fair share of luck", "the shape of the week"),
+)
+_CLOSERS = (
+    *("and that is enough to begin with", "though not for everyone", "because details matter", "when nobody hurries"),
+    *("and the result tends to last", "even if it looks modest", "so it is worth trying", "unless the weather turns"),
+    *("which few people regret", "and it costs next to nothing", "long before it shows", "whatever the season"),
+)
+
+
+class ScriptedEngine:
+    """Deterministic texts without a model; see the module's docstring for its options."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        """`options` as in the module's docstring; raises PermanentError for values of another shape."""
+        self._options = options
+        least, most = _pair(options.get("words", [60, 90]))
+        self._words = (least, most)
+        self.slots = _whole(options, "slots", 16)
+        self._fail_with = options.get("fail_with", "transient")
+        if self._fail_with not in FAILURES:
+            raise PermanentError(f"fail_with {self._fail_with!r} is unknown: use {', '.join(FAILURES)}")
+        self._every = {
+            name: _whole(options, f"{name}_every", 0) for name in ("fail", "empty", "truncate", "loop", "leak", "hang")
+        }
+        self._delay_s = _seconds(options, "delay_s")
+        self._hang_s = _seconds(options, "hang_s")
+        self.facts = EngineFacts(
+            engine="scripted",
+            model_digest=files_digest([Path(__file__)]),
+            tokenizer_digest="",
+            versions={"python": platform.python_version()},
+            device="cpu",
+            max_context=_whole(options, "max_context", 8192),
+            can_seed=True,
+            can_score=False,
+        )
+
+    def fits(self, prompt: Prompt, sampling: Sampling) -> bool:
+        """Whether prompt and answer fit; a word counts as a token."""
+        return len(_text(prompt).split()) + sampling.max_tokens <= self.facts.max_context
+
+    def generate(self, requests: Sequence[EngineRequest]) -> list[Completion | InferenceError]:
+        """See `Engine.generate`."""
+        hit = self._hang_s and any(self._due("hang", _digest(request), unset=True) for request in requests)
+        time.sleep(self._hang_s if hit else self._delay_s)
+        return [self._row(request) for request in requests]
+
+    def _row(self, request: EngineRequest) -> Completion | InferenceError:
+        try:
+            check_sampling(request.sampling)
+        except InferenceError as error:
+            return error
+        if request.adapter:
+            return PermanentError(f"adapter {request.adapter!r}: the scripted engine has no adapters: remove the key")
+        digest = _digest(request)
+        if self._due("fail", digest):
+            return FAILURES[self._fail_with](
+                f"scripted {self._fail_with} failure of {request.id}: asked for by fail_every"
+            )
+        text, finish = self._say(request, digest)
+        prompt = _text(request.prompt)
+        tokens = len(text.split())
+        return Completion(request.id, text, finish, len(prompt.split()), tokens, prompt_text=prompt)
+
+    def _say(self, request: EngineRequest, digest: int) -> tuple[str, FinishReason]:
+        if self._due("empty", digest):
+            return "", "stop"
+        # Greedy decoding has no randomness: the seed must not matter.
+        rng = random.Random(digest if request.sampling.temperature > 0 else _digest(request, seed=0))
+        describe = request.prompt.stop == prompts.DESCRIPTION_STOPS
+        words = _prose(rng, rng.randint(*(DESCRIPTION_WORDS if describe else self._words)))
+        if self._due("leak", digest):
+            words = ["As", "you", "preferred", "earlier,", *words]
+        if self._due("loop", digest):
+            words = words[:6] * max(1, len(words) // 6)
+        room = request.sampling.max_tokens
+        if self._due("truncate", digest):
+            room = min(room, len(words) // 2)
+        finish: FinishReason = "stop" if len(words) <= room else "length"
+        return _laid_out(words[:room], request.prompt, describe), finish
+
+    def _due(self, what: str, digest: int, *, unset: bool = False) -> bool:
+        every = self._every[what]
+        return digest % every == 0 if every else unset
+
+
+def load(spec: ModelSpec, *, bundled_root: Path) -> ScriptedEngine:
+    """The engine with the options of `spec` and of PALATE_SCRIPTED; `bundled_root` is not needed."""
+    options = dict(check_options(spec, OPTIONS))
+    drill = os.environ.get(DRILL_VARIABLE)
+    if drill:
+        try:
+            options |= check_options(ModelSpec(spec.engine, spec.source, options=dict(json.loads(drill))), OPTIONS)
+        except (ValueError, TypeError) as error:
+            raise PermanentError(f"{DRILL_VARIABLE} is no JSON object of options: {error}") from error
+    return ScriptedEngine(options)
+
+
+def _laid_out(words: list[str], prompt: Prompt, describe: bool) -> str:
+    half = len(words) // 2
+    breaks = [at + 1 for at in range(half, len(words)) if words[at].endswith(".")]
+    at = breaks[0] if breaks and len(words) > 70 else len(words)
+    text = "\n\n".join(" ".join(part) for part in (words[:at], words[at:]) if part)
+    if prompt.text is None:
+        return text
+    return prompts.description_target(text) if describe else prompts.fspo_target(text)
+
+
+def _prose(rng: random.Random, length: int) -> list[str]:
+    """Sentences of exactly `length` words in all; the last one is shortened to fit."""
+    words: list[str] = []
+    while len(words) < length:
+        parts = [rng.choice(part) for part in (_OPENERS, _SUBJECTS, _VERBS, _OBJECTS)]
+        sentence = f"{parts[0]}, {parts[1]} {parts[2]} {parts[3]}, {rng.choice(_CLOSERS)}."
+        words += sentence.split()
+    words = words[:length]
+    words[-1] = words[-1].rstrip(",.") + "."
+    return words
+
+
+def _digest(request: EngineRequest, *, seed: int | None = None) -> int:
+    key = json.dumps([_text(request.prompt), request.seed if seed is None else seed])
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+
+
+def _text(prompt: Prompt) -> str:
+    return prompt.text if prompt.text is not None else json.dumps(prompt.messages, ensure_ascii=False)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    if isinstance(value, list | tuple) and len(value) == 2 and all(type(each) is int for each in value):
+        least, most = value
+        if 1 <= least <= most:
+            return least, most
+    raise PermanentError(f"words {value!r}: expected [least, most] with whole numbers 1 <= least <= most")
+
+
+def _whole(options: dict[str, Any], name: str, default: int) -> int:
+    value = options.get(name, default)
+    if type(value) is not int or value < 0:
+        raise PermanentError(f"{name} {value!r}: expected a whole number >= 0")
+    return value
+
+
+def _seconds(options: dict[str, Any], name: str) -> float:
+    value = options.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 86400:
+        raise PermanentError(f"{name} {value!r}: expected seconds, 0 or more")
+    return float(value)

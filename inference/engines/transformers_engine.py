@@ -1,0 +1,244 @@
+"""The transformers engine: any causal language model on disk, on the CPU or one GPU, without code from the model.
+
+Options (part of the model's key, since they can change the text): `dtype` ("float32", the CPU's default, or
+"bfloat16", the GPU's; "float16"), `max_context` (tokens, at most the model's own), `device` ("cpu", "cuda").
+The environment variable PALATE_TORCH_THREADS sets the threads of the CPU; the default is half of the cores, because
+two threads that compete for a busy core wait for each other.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from inference.contracts import (
+    Completion,
+    EngineFacts,
+    EngineRequest,
+    InferenceError,
+    ModelSpec,
+    PermanentError,
+    Prompt,
+    Sampling,
+    TransientError,
+)
+from inference.engines.base import check_options, check_sampling, files_digest
+from inference.engines.decoding import Decoder, Row, batches
+from inference.engines.sources import model_folder
+
+OPTIONS = ("device", "dtype", "max_context")
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+TOKENIZER_FILES = (
+    "tokenizer*",
+    "special_tokens_map.json",
+    "vocab*",
+    "merges.txt",
+    "added_tokens.json",
+    "chat_template*",
+)
+# Rounding noise of a float32 logit was at most 2e-5 in every batch tried; see tests/inference/test_engines_sampling.py.
+FLOAT32_TIE = 5e-4
+SLOTS = {"cpu": 16, "cuda": 64}
+BATCH_TOKENS = {"cpu": 16_384, "cuda": 262_144}
+
+
+class TransformersEngine:
+    """A loaded model. The same request gives the same text alone and in any batch (float32; see `decoding`)."""
+
+    def __init__(self, model: Any, tokenizer: Any, facts: EngineFacts, ends: frozenset[int]) -> None:
+        """Take a loaded causal model in evaluation mode with its tokenizer; `ends` are the end-of-text tokens."""
+        self.facts = facts
+        self.model, self.tokenizer = model, tokenizer
+        device = torch.device(facts.device)
+        self.slots = SLOTS[device.type]
+        tie = FLOAT32_TIE if facts.versions["dtype"] == "float32" else 0.0
+        self.decoder = Decoder(model, tokenizer, ends, device, tie)
+        self._lock = threading.Lock()
+
+    def fits(self, prompt: Prompt, sampling: Sampling) -> bool:
+        """Whether prompt and new tokens fit `facts.max_context`. Raises PermanentError when chat has no template."""
+        return len(self.tokens(self.prompt_text(prompt))) + sampling.max_tokens <= self.facts.max_context
+
+    def generate(self, requests: Sequence[EngineRequest]) -> list[Completion | InferenceError]:
+        """See `Engine.generate`."""
+        results: dict[int, Completion | InferenceError] = {}
+        rows: list[Row] = []
+        for index, request in enumerate(requests):
+            try:
+                rows.append(self._row(index, request))
+            except InferenceError as error:
+                results[index] = error
+        with self._lock:
+            for batch in batches(rows, slots=self.slots, tokens=BATCH_TOKENS[self.decoder.device.type]):
+                failed = self._run(batch)
+                for row in batch:
+                    results[row.index] = failed.get(row.index) or self._completion(row, requests[row.index])
+        return [results[index] for index in range(len(requests))]
+
+    def prompt_text(self, prompt: Prompt) -> str:
+        """The exact text that is tokenised: the FSPO prompt as it is, or the chat in the tokenizer's own template."""
+        if prompt.text is not None:
+            return prompt.text
+        if not self.tokenizer.chat_template:
+            raise PermanentError(
+                'the model\'s tokenizer has no chat template: set layout = "fspo" or take a chat model'
+            )
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                list(prompt.messages or ()), tokenize=False, add_generation_prompt=True
+            )
+        except Exception as error:  # a template is the model's own program and may raise anything
+            raise PermanentError(f"the model's chat template refuses these messages: {error}") from error
+        return text
+
+    def tokens(self, text: str) -> list[int]:
+        """Token ids without any special token added: no BOS before FSPO, and a chat template writes its own."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def _row(self, index: int, request: EngineRequest) -> Row:
+        check_sampling(request.sampling)
+        if request.adapter:
+            raise PermanentError(
+                f"adapter {request.adapter!r}: the transformers engine serves no adapters: remove the key"
+            )
+        ids = self.tokens(self.prompt_text(request.prompt))
+        if not ids:
+            raise PermanentError("the prompt is empty: give a question")
+        room = self.facts.max_context - len(ids)
+        if request.sampling.max_tokens > room:
+            raise PermanentError(
+                f"{len(ids)} prompt tokens and {request.sampling.max_tokens} new ones exceed the context of "
+                f"{self.facts.max_context}: drop shots, shorten the question, or lower max_tokens"
+            )
+        return Row(index, ids, request.sampling, request.seed, request.prompt.stop)
+
+    def _run(self, batch: list[Row]) -> dict[int, InferenceError]:
+        """Decode a batch; one that the memory cannot hold is halved until single rows fail."""
+        try:
+            self.decoder.run(batch)
+            return {}
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                return {row.index: TransientError(f"the device failed: {_first_line(error)}") for row in batch}
+        if self.decoder.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if len(batch) == 1:
+            return {
+                batch[0].index: TransientError("out of memory with a single row: free memory or shorten the prompt")
+            }
+        half = len(batch) // 2
+        return self._run(batch[:half]) | self._run(batch[half:])
+
+    def _completion(self, row: Row, request: EngineRequest) -> Completion | InferenceError:
+        if row.broken or row.finish is None:
+            return PermanentError("the model's output is not a number: its weights or dtype are broken; try float32")
+        return Completion(
+            id=request.id,
+            text=self.decoder.text(row),
+            finish_reason=row.finish,
+            prompt_tokens=len(row.prompt),
+            completion_tokens=row.drawn,
+            cached_tokens=row.cached,
+            prompt_text=self.prompt_text(request.prompt),
+        )
+
+
+def load(spec: ModelSpec, *, bundled_root: Path) -> TransformersEngine:
+    """Load the model of `spec` from local safetensors. Raises PermanentError, or TransientError without memory."""
+    options = check_options(spec, OPTIONS)
+    folder = model_folder(spec, bundled_root=bundled_root)
+    device, dtype = _device(options), _dtype(options)
+    torch.set_num_threads(_threads())
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=DTYPES[dtype]
+        )
+        model = _placed(model, device)
+    except Exception as error:  # whatever is wrong with the files, the reader needs one message
+        if _is_out_of_memory(error):
+            raise TransientError(f"no memory to load {spec.source!r} on {device}: free some, or use another") from error
+        raise PermanentError(
+            f"model {spec.source!r} in {folder} cannot be loaded: {_first_line(error)}: "
+            "check that its files are complete and of an architecture that transformers knows"
+        ) from error
+    facts = EngineFacts(
+        engine="transformers",
+        model_digest=files_digest([folder / "config.json", *folder.glob("*.safetensors")]),
+        tokenizer_digest=files_digest({file for pattern in TOKENIZER_FILES for file in folder.glob(pattern)}),
+        versions=_versions(dtype),
+        device=device,
+        max_context=_max_context(options, model, tokenizer),
+        can_seed=True,
+        can_score=False,
+    )
+    return TransformersEngine(model, tokenizer, facts, _ends(model, tokenizer))
+
+
+def _placed(model: Any, device: str) -> Any:
+    return model.to(device).eval()
+
+
+def _device(options: dict[str, Any]) -> str:
+    there = torch.cuda.is_available()
+    device = options.get("device", "cuda" if there else "cpu")
+    if device not in SLOTS:
+        raise PermanentError(f"device {device!r} is unknown: use {' or '.join(SLOTS)}")
+    if device == "cuda" and not there:
+        raise PermanentError('device "cuda": this machine shows torch no GPU: remove the option or use another worker')
+    return str(device)
+
+
+def _dtype(options: dict[str, Any]) -> str:
+    dtype = options.get("dtype", "bfloat16" if _device(options) == "cuda" else "float32")
+    if dtype not in DTYPES:
+        raise PermanentError(f"dtype {dtype!r} is unknown: use {', '.join(DTYPES)}")
+    return str(dtype)
+
+
+def _threads() -> int:
+    given = os.environ.get("PALATE_TORCH_THREADS", "")
+    if not given:
+        return max(1, (os.cpu_count() or 1) // 2)
+    if not given.isdecimal() or int(given) < 1:
+        raise PermanentError(f"PALATE_TORCH_THREADS={given!r}: expected a whole number of threads, 1 or more")
+    return int(given)
+
+
+def _versions(dtype: str) -> dict[str, str]:
+    packages = {"torch": torch, "transformers": transformers, "tokenizers": tokenizers}
+    return {name: str(package.__version__) for name, package in packages.items()} | {"dtype": dtype}
+
+
+def _max_context(options: dict[str, Any], model: Any, tokenizer: Any) -> int:
+    limits = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
+    own = min((int(limit) for limit in limits if limit and limit < 10**9), default=2048)
+    wanted = options.get("max_context", own)
+    if type(wanted) is not int or not 1 <= wanted <= own:
+        raise PermanentError(f"max_context {wanted!r}: expected a whole number from 1 to the model's {own}")
+    return wanted
+
+
+def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
+    found: set[int] = set()
+    for value in (model.generation_config.eos_token_id, model.config.eos_token_id, tokenizer.eos_token_id):
+        found.update(value if isinstance(value, list) else [] if value is None else [value])
+    return frozenset(found)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
