@@ -1,0 +1,209 @@
+"""`make demo`: from an empty data folder to a study somebody can take, and back to nothing running."""
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+
+from studyapp.embedded import own_folder, private_folder
+from studyapp.models import Study
+from studyapp.processes import locked
+from studyapp.services import studies
+from studyapp.supervision import Program, Supervisor, end_leftovers, interrupted_make, is_make
+
+ADMIN = "admin"
+SLUG = "demo"
+READY_S = 180.0
+
+
+class DemoError(Exception):
+    """The demo cannot run; the message says what is in the way and what to do."""
+
+
+def programs(port: int) -> list[Program]:
+    """What runs under the process manager: two web processes, one worker, the clock."""
+    python = sys.executable
+    web = [python, "-m", "uvicorn", "studyapp.asgi:application", "--host", "127.0.0.1", "--port", str(port)]
+    web += ["--workers", "2", "--timeout-worker-healthcheck", "60", "--timeout-graceful-shutdown", "3"]
+    # No access log: addresses hold resume links and panel ids.
+    web += ["--no-access-log", "--log-level", "warning"]
+    beat = [python, "-m", "celery", "-A", "studyapp", "beat", "--loglevel", "WARNING", "--pidfile", ""]
+    beat += ["--schedule", str(settings.DATA_DIR / "run" / "beat-schedule")]
+    return [
+        Program("web", web, stop_s=10),
+        Program("worker", [python, "manage.py", "worker", "--grace", "8"], stop_s=20),
+        Program("beat", beat, stop_s=10),
+    ]
+
+
+def run(say: Callable[[str], Any]) -> None:
+    """Bring the demo up, print its links and stay until a signal. Raises DemoError.
+
+    Everything it started is stopped when it returns or raises.
+    """
+    data = own_folder(settings.DATA_DIR)
+    private_folder(data / "run")
+    port = wanted_port()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with locked(data / "run" / "demo.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
+            if end_leftovers(data):
+                say("Ended what an earlier demo left running.")
+            refuse_taken(port)
+            say("Preparing the database ...")
+            call_command("migrate", verbosity=0, interactive=False)
+            build_assets(data, say)
+            user, password = admin_login(data)
+            open_demo(say)
+            supervise(data, port, (user, password), say)
+    except BlockingIOError:
+        raise DemoError(
+            f"A demo is running on {data} already: stop it first, or give this one a folder and a port of its own: "
+            "PALATE_DATA=/another/folder PORT=8001 make demo"
+        ) from None
+
+
+def wanted_port() -> int:
+    """PORT from the environment, 8000 by default; raises DemoError when it is no port."""
+    given = os.environ.get("PORT", "").strip() or "8000"
+    if not given.isdecimal() or not 0 < int(given) < 65536:
+        raise DemoError(f"PORT={given}: a port is a whole number from 1 to 65535, as in PORT=8001 make demo.")
+    return int(given)
+
+
+def refuse_taken(port: int) -> None:
+    """Raise DemoError where another program listens on `port`, or we may not."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise DemoError(
+                f"Port {port} cannot be used ({error.strerror}). Choose another: PORT={port + 1} make demo"
+            ) from error
+
+
+def build_assets(data: Path, say: Callable[[str], Any]) -> None:
+    """Collect, hash and compress the static files when one of them changed since the last time."""
+    digest = hashlib.sha256()
+    for finder in get_finders():
+        for name, storage in sorted(finder.list([]), key=lambda found: str(found[0])):
+            found = Path(storage.path(name)).stat()
+            digest.update(f"{name} {found.st_size} {found.st_mtime_ns}\n".encode())
+    stamp = data / "run" / "assets"
+    if settings.MANIFEST_STATIC and not (stamp.exists() and stamp.read_text() == digest.hexdigest()):
+        say("Building the static files ...")
+        call_command("collectstatic", verbosity=0, interactive=False, clear=True)
+        stamp.write_text(digest.hexdigest())
+
+
+def admin_login(data: Path) -> tuple[str, str]:
+    """The researcher's account, made once; user name and password as they are to be printed."""
+    path, users = data / "credentials", get_user_model().objects
+    user = users.filter(username=ADMIN).first()
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    if user is not None and kept:
+        if user.check_password(kept["password"]):
+            return ADMIN, kept["password"]
+        return ADMIN, "(the one you set; manage.py changepassword admin sets another)"
+    password = kept.get("password") or secrets.token_urlsafe(15)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(json.dumps({"user": ADMIN, "password": password}) + "\n")
+    if user is None:
+        users.create_superuser(ADMIN, password=password)
+    else:
+        user.set_password(password)
+        user.save(update_fields=["password"])
+    return ADMIN, password
+
+
+def open_demo(say: Callable[[str], Any]) -> None:
+    """Load and open the demo study where that has not been done; a study further on in its life stays as it is."""
+    folder = settings.BASE_DIR / "studies" / SLUG
+    try:
+        study, _ = studies.load(folder)
+    except studies.StudyError as error:
+        if not Study.objects.filter(slug=SLUG).exists():
+            problems = "\n".join(str(problem) for problem in error.problems)
+            raise DemoError(f"{error}\n{problems}".strip()) from error
+        say(f"Going on with the demo study as it was opened: {error}")
+        study = studies.find(SLUG)
+    if study.state == Study.State.DRAFT:
+        say("Opening the demo study ...")
+        studies.open_study(study, skip_preflight="the demonstration study")
+    elif study.state != Study.State.OPEN:
+        say(f"The demo study is {study.state}: nobody new can enter. To begin afresh, set PALATE_DATA to a new folder.")
+
+
+def supervise(data: Path, port: int, login: tuple[str, str], say: Callable[[str], Any]) -> None:
+    """Run the programs until a signal, or make, says to stop; print the links once the site is ready."""
+    parent = os.getppid()
+    under_make = is_make(parent)
+    supervisor = Supervisor(data, programs(port))
+    say("Starting web, worker and clock ...")
+    try:
+        supervisor.start()
+        await_ready(supervisor, port)
+        say(f"Participant: http://127.0.0.1:{port}/s/{SLUG}/")
+        say(f"Admin: http://127.0.0.1:{port}/admin/")
+        say(f"User: {login[0]}")
+        say(f"Password: {login[1]}")
+        say(f"Logs are in {supervisor.logs}. Stop with Ctrl-C.")
+        stay(supervisor, lambda: under_make and interrupted_make(parent), say)
+    except (KeyboardInterrupt, SystemExit):
+        pass
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        say("Stopping ...")
+        supervisor.stop()
+    say("Stopped. Everything is kept; make demo goes on from here.")
+
+
+def await_ready(supervisor: Supervisor, port: int) -> None:
+    """Come back when /readyz answers 200. Raises DemoError with a log's end when it will not."""
+    limit = time.monotonic() + READY_S
+    answer = "no answer"
+    while time.monotonic() < limit:
+        if not supervisor.is_up():
+            raise DemoError(f"The process manager stopped. {supervisor.words('supervisord')}")
+        if failed := supervisor.failed():
+            raise DemoError("\n".join([f"Could not start: {', '.join(failed)}.", *map(supervisor.words, failed)]))
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as response:
+                if response.status == 200:
+                    return
+        except urllib.error.HTTPError as error:
+            answer = f"{error.code}: {error.read(300).decode(errors='replace')}"
+        except OSError as error:
+            answer = str(error)
+        time.sleep(0.2)
+    raise DemoError(f"The site was not ready within {READY_S:.0f} s ({answer}). {supervisor.words('web')}")
+
+
+def stay(supervisor: Supervisor, told: Callable[[], bool], say: Callable[[str], Any]) -> None:
+    """Wait for the end, naming once each program that supervisord has given up on."""
+    named: set[str] = set()
+    while not told():
+        if not supervisor.is_up():
+            raise DemoError(f"The process manager stopped. {supervisor.words('supervisord')}")
+        for name in set(supervisor.failed()) - named:
+            named.add(name)
+            say(f"{name} keeps failing and was given up. {supervisor.words(name)}")
+        time.sleep(1)
