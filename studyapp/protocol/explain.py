@@ -125,7 +125,7 @@ def _choice(error: ErrorDetails) -> tuple[str, str]:
     expected = str(error.get("ctx", {}).get("expected", "")).replace("'", '"')
     value = error["input"]
     options = re.findall(r'"([^"]+)"', expected)
-    close = difflib.get_close_matches(value, options, n=1, cutoff=0.5) if isinstance(value, str) else []
+    close = difflib.get_close_matches(value, options, n=1, cutoff=0.6) if isinstance(value, str) else []
     remedy = f'did you mean "{close[0]}"? It can be {expected}' if close else f"write {expected}"
     return f"cannot be {kind_of(value)}", remedy
 
@@ -163,6 +163,8 @@ def _plain(error: ErrorDetails) -> tuple[str, str]:
     if kind in _TYPES:
         wanted, remedy = _TYPES[kind]
         return f"must be {wanted}, not {kind_of(error['input'])}", remedy
+    if kind == "string_unicode":
+        return "holds half a character (a lone surrogate)", "type the text again"
     if kind == "finite_number":
         return "must be a finite number, not NaN or infinity", "write a number"
     if kind in ("int_parsing_size", "int_parsing"):
