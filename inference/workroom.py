@@ -1,7 +1,7 @@
 """The threads of a worker process: one a base model, and a watch that makes up for every lost doorbell.
 
-A Celery message only wakes the thread of its model. The watch looks into the table every POLL_S seconds and sweeps
-every SWEEP_S, so texts are made without Redis, without beat, and whatever message was lost.
+A Celery message only wakes the thread of its model. The watch sweeps and looks into the table every POLL_S seconds, so
+texts are made without Redis, without beat, and whatever message was lost.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from inference.runner import EngineDown, Runner
 logger = logging.getLogger(__name__)
 
 POLL_S = 2.0
-SWEEP_S = 5.0
 # Subscribing to doorbells is repeated: the first time the broker, or this worker's own consumer, may not have been up.
 LISTEN_S = 30.0
 
@@ -129,13 +128,11 @@ class WorkRoom:
         return drainer
 
     def _keep_watch(self) -> None:
-        swept_at, listened_at = 0.0, time.monotonic()
+        listened_at = time.monotonic()
         while not self.runner.stopping.is_set():
             try:
                 close_old_connections()
-                if time.monotonic() - swept_at >= SWEEP_S:
-                    swept_at = time.monotonic()
-                    queue.sweep(bells=False)
+                queue.sweep(bells=False)
                 for key in queue.waiting_keys():
                     self.ring(key)
                 if time.monotonic() - listened_at >= LISTEN_S:

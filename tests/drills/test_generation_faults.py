@@ -1,0 +1,170 @@
+"""Fault drills with real worker processes: whatever is killed, every generation arrives exactly once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from inference import queue
+from inference.models import Attempt, Generation
+from studyapp.embedded import Servers
+from tests.drills.plant import plant
+from tests.drills.workers import LEASE_S, Site, database_url, wait_until
+
+
+@pytest.fixture
+def site(transactional_db: None, tmp_path: Path) -> Iterator[Site]:
+    """The tests' own database, with real workers on it."""
+    url = database_url(str(connection.settings_dict["NAME"]))
+    site = Site({**os.environ, "DATABASE_URL": url}, tmp_path)
+    yield site
+    site.end()
+
+
+@pytest.fixture
+def own_site(own_servers: Servers, tmp_path: Path) -> Iterator[Site]:
+    """A database and a broker that may be killed."""
+    site = Site(own_servers.environ(), tmp_path)
+    site.manage("migrate", "--verbosity=0")
+    yield site
+    site.end()
+
+
+def test_after_sigkill_in_mid_batch_every_generation_arrives_exactly_once(site: Site) -> None:
+    ids = plant(8, {"slots": 4, "delay_s": 0.7})
+    doomed = site.worker()
+    held = site.await_running()
+    doomed.kill()
+    assert site.count("running") == len(held) == 4, "it was killed with rows in its hands"
+    site.worker()
+    site.await_ready(8)
+    site.assert_each_arrived_once(ids)
+    histories = site.histories()
+    assert all(histories[pk] == ["worker_lost", "ready"] for pk in held)
+    assert all(histories[pk] == ["ready"] for pk in set(ids) - set(held))
+
+
+def test_two_workers_on_one_queue_make_every_text_exactly_once(site: Site) -> None:
+    site.worker()
+    site.worker()
+    first = plant(1, {"slots": 1, "delay_s": 0.1})
+    site.await_ready(1)
+    ids = first + plant(40, {"slots": 1, "delay_s": 0.1})
+    site.await_ready(41)
+    site.assert_each_arrived_once(ids)
+    assert Attempt.objects.count() == 41
+    assert Attempt.objects.values("worker").distinct().count() == 2, "both took part"
+
+
+@pytest.mark.slow
+def test_a_worker_that_was_stopped_past_its_lease_comes_late_and_changes_nothing(site: Site) -> None:
+    ids = plant(4, {"slots": 4, "delay_s": 1.0})
+    slow = site.worker()
+    assert len(site.await_running()) == 4
+    slow.signal(signal.SIGSTOP)
+    time.sleep(LEASE_S + 0.5)
+    site.worker()
+    site.await_ready(4)
+    texts = dict(Generation.objects.values_list("pk", "text"))
+    slow.signal(signal.SIGCONT)
+    wait_until(lambda: slow.said("came late"), what="the late worker's write")
+    site.assert_each_arrived_once(ids)
+    assert dict(Generation.objects.values_list("pk", "text")) == texts
+    assert set(map(tuple, site.histories().values())) == {("worker_lost", "ready")}
+    assert slow.process.poll() is None, "it goes on working"
+
+
+@pytest.mark.slow
+def test_a_worker_that_finishes_after_a_withdrawal_leaves_no_trace(site: Site) -> None:
+    ids = plant(4, {"slots": 4, "delay_s": 2.0}, owned=True)
+    worker = site.worker()
+    assert len(site.await_running()) == 4
+    owner_id = Generation.objects.filter(pk=ids[0]).values_list("owner_id", flat=True).get()
+    assert owner_id is not None
+    assert queue.erase(owner_id=owner_id) == 4
+    wait_until(lambda: worker.said("came late"), what="the late worker's write")
+    assert not Generation.objects.exists()
+    assert not Attempt.objects.exists()
+
+
+@pytest.mark.slow
+def test_sigterm_lets_a_short_batch_finish_and_takes_no_other(site: Site) -> None:
+    ids = plant(8, {"slots": 4, "delay_s": 1.5})
+    worker = site.worker()
+    held = site.await_running()
+    worker.signal(signal.SIGTERM)
+    assert worker.process.wait(30) == 0
+    assert {pk: history for pk, history in site.histories().items() if history} == {pk: ["ready"] for pk in held}
+    assert (site.count("ready"), site.count("queued")) == (4, 4)
+    site.worker()
+    site.await_ready(8)
+    site.assert_each_arrived_once(ids)
+
+
+@pytest.mark.slow
+def test_sigterm_gives_back_a_batch_that_takes_too_long(site: Site) -> None:
+    ids = plant(4, {"slots": 4, "delay_s": 30.0})
+    worker = site.worker("--grace", "0.5")
+    site.await_running()
+    worker.signal(signal.SIGTERM)
+    assert worker.process.wait(20) == 0
+    assert site.histories() == {pk: ["returned"] for pk in ids}
+    assert site.count("queued") == 4
+
+
+@pytest.mark.slow
+def test_without_redis_and_after_its_return_every_generation_arrives_exactly_once(
+    own_site: Site, own_servers: Servers
+) -> None:
+    options = {"slots": 4, "delay_s": 0.5}
+    own_site.worker()
+    ids = own_site.plant(12, **options)
+    own_site.await_running()
+    own_servers.redis.client().flushall()
+    own_site.await_ready(12)
+
+    own_servers.redis.kill()
+    ids += own_site.plant(12, **options)
+    own_site.await_ready(24)
+    own_site.assert_each_arrived_once(ids)
+
+    own_servers.redis.start()
+    ids += own_site.plant(4, **options)
+    own_site.await_ready(28)
+    own_site.assert_each_arrived_once(ids)
+    key = own_site.query("SELECT DISTINCT model_key FROM inference_generation")[0][0]
+    bells = queue.queue_name(key)
+    wait_until(lambda: own_servers.redis.client().llen(bells) == 0, 60, "hearing doorbells again")
+
+
+@pytest.mark.slow
+def test_a_redis_that_is_flushed_and_dead_from_the_start_loses_nothing(own_site: Site, own_servers: Servers) -> None:
+    own_servers.redis.kill()
+    ids = own_site.plant(6, slots=2, delay_s=0.1)
+    worker = own_site.worker()
+    own_site.await_ready(6)
+    own_site.assert_each_arrived_once(ids)
+    worker.signal(signal.SIGTERM)
+    worker.process.wait(30)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["kill", "stop"])
+def test_after_a_restart_of_postgres_every_generation_arrives_exactly_once(
+    own_site: Site, own_servers: Servers, how: str
+) -> None:
+    ids = own_site.plant(16, slots=4, delay_s=1.0)
+    worker = own_site.worker()
+    own_site.await_running()
+    getattr(own_servers.postgres, how)()
+    time.sleep(1.5)
+    own_servers.postgres.start()
+    own_site.await_ready(16, 90)
+    own_site.assert_each_arrived_once(ids)
+    assert worker.process.poll() is None, "it survived"
