@@ -58,7 +58,7 @@ class Study(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
     unblinded_at = models.DateTimeField(null=True, blank=True)
 
-    objects: ClassVar[models.Manager[Study]] = StudyQuerySet.as_manager()  # type: ignore[assignment]
+    objects: ClassVar[models.Manager[Study]] = StudyQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "studies"
@@ -280,7 +280,7 @@ class Identity(models.Model):
         verbose_name_plural = "identities"
 
     def __str__(self) -> str:
-        return f"identity of {self.participant_id}"  # type: ignore[attr-defined]
+        return f"identity of {self.participant_id}"
 
 
 class Invite(models.Model):

@@ -77,7 +77,7 @@ if env.bool("PALATE_DB_POOL", default=False):
         "timeout": 20,
     }
 
-REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379")
+REDIS_URL: str = env.str("REDIS_URL", default="redis://127.0.0.1:6379")
 
 
 def redis_url(number: int) -> str:
@@ -89,7 +89,7 @@ def redis_url(number: int) -> str:
 def broker_url() -> str:
     """Celery's address of database 0: kombu spells unix sockets its own way."""
     if REDIS_URL.startswith("unix:"):
-        return REDIS_URL.replace("unix://", "redis+socket://", 1) + "?virtual_host=0"
+        return "redis+socket://" + str(REDIS_URL).removeprefix("unix://") + "?virtual_host=0"
     return redis_url(0)
 
 

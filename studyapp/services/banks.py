@@ -38,14 +38,23 @@ def write_rows(study: Study, loaded: Loaded) -> None:
 
 def loaded_from_rows(study: Study) -> Loaded:
     """The folder's content as the database holds it: what seats are drawn from."""
-    questions, candidates, attention = [], [], []
+    questions: list[QuestionRow] = []
+    candidates: list[CandidateRow] = []
+    attention: list[AttentionRow] = []
     for row in Question.objects.filter(study=study).order_by("id").prefetch_related("candidates"):
         texts = list(row.candidates.all())
         if row.use == Question.Use.ATTENTION:
             attention.append(AttentionRow(id=row.key, text=row.text, expected=texts[0].text, other=texts[1].text))
             continue
         questions.append(
-            QuestionRow(id=row.key, use=row.use, domain=row.domain, topic=row.topic, text=row.text, only_if=row.only_if)
+            QuestionRow(
+                id=row.key,
+                use="elicit" if row.use == Question.Use.ELICIT else "judge",
+                domain=row.domain,
+                topic=row.topic,
+                text=row.text,
+                only_if=row.only_if,
+            )
         )
         candidates.extend(CandidateRow(id=c.key, question=row.key, text=c.text, viewpoint=c.viewpoint) for c in texts)
     return Loaded(

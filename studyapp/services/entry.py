@@ -69,7 +69,7 @@ def panel_key(study: Study, panel: str, panel_id: str) -> str:
 
 def serving(slug: str) -> Study | None:
     """The newest version that takes people; without one, the newest that people may still be inside."""
-    versions = list(Study.objects.serving(slug).defer("documents"))  # type: ignore[attr-defined]
+    versions = list(Study.objects.serving(slug).defer("documents"))
     return next((s for s in versions if s.takes_people), versions[0] if versions else None)
 
 

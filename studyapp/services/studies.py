@@ -13,7 +13,7 @@ from django.utils import timezone
 from inference.models import Generation
 from studyapp.models import UNFINISHED, Event, Participant, Seat, Study
 from studyapp.protocol import Loaded, Problem, availability, load_folder
-from studyapp.services import banks, leaving, seats, texts
+from studyapp.services import banks, leaving, progress, seats, texts
 from studyapp.services.events import log
 
 State = Study.State
@@ -142,7 +142,7 @@ def close(study: Study, *, end: str = "", actor: Any = None) -> Study:
 
 def _end_everybody(study: Study) -> None:
     for person in Participant.objects.filter(study=study, state__in=UNFINISHED):
-        locked = leaving.lock(person)
+        locked = progress.lock(person)
         if locked.is_unfinished:
             leaving.mark_timed_out(locked)
     for person in Participant.objects.filter(study=study, state=Participant.State.TIMED_OUT, ended_at__isnull=True):
