@@ -41,13 +41,15 @@ def main() -> None:
         from studyapp import embedded
     except ImportError as error:
         sys.exit(f"{error}. Palate's packages are not in this Python: run `make setup`, then use .venv/bin/python.")
-    signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGHUP, leave)
+    wanted = needs_servers(sys.argv[1:])
+    if wanted and not (os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL")):
+        signal.signal(signal.SIGTERM, leave)
+        signal.signal(signal.SIGHUP, leave)
     if sys.argv[1:2] == ["demo"]:
         # The demo speaks plain HTTP to this machine alone.
         os.environ.setdefault("PALATE_HTTPS", "0")
     try:
-        with embedded.environment(servers=needs_servers(sys.argv[1:])):
+        with embedded.environment(servers=wanted):
             execute_from_command_line(sys.argv)
     except embedded.EmbeddedError as error:
         sys.exit(str(error))

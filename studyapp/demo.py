@@ -7,11 +7,13 @@ import os
 import secrets
 import signal
 import socket
+import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from studyapp.supervision import Program, Supervisor, end_leftovers, interrupted
 
 ADMIN = "admin"
 SLUG = "demo"
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 READY_S = 180.0
 
 
@@ -59,18 +62,19 @@ def run(say: Callable[[str], Any]) -> None:
     data = own_folder(settings.DATA_DIR)
     private_folder(data / "run")
     port = wanted_port()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in STOPS:
+        signal.signal(number, signal.default_int_handler)
     try:
         with locked(data / "run" / "demo.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
             if end_leftovers(data):
                 say("Ended what an earlier demo left running.")
             refuse_taken(port)
-            say("Preparing the database ...")
-            call_command("migrate", verbosity=0, interactive=False)
-            build_assets(data, say)
-            user, password = admin_login(data)
-            open_demo(say)
-            supervise(data, port, (user, password), say)
+            with assets_built(data, say):
+                say("Preparing the database ...")
+                call_command("migrate", verbosity=0, interactive=False)
+                login = admin_login(data)
+                open_demo(say)
+            supervise(data, port, login, say)
     except BlockingIOError:
         raise DemoError(
             f"A demo is running on {data} already: stop it first, or give this one a folder and a port of its own: "
@@ -98,18 +102,40 @@ def refuse_taken(port: int) -> None:
             ) from error
 
 
-def build_assets(data: Path, say: Callable[[str], Any]) -> None:
-    """Collect, hash and compress the static files when one of them changed since the last time."""
+@contextmanager
+def assets_built(data: Path, say: Callable[[str], Any]) -> Iterator[None]:
+    """Collect, hash and compress the static files, if one of them changed, while the caller does something else.
+
+    Raises DemoError when they cannot be built.
+    """
+    stamp = data / "run" / "assets"
+    digest = assets_digest()
+    if not settings.MANIFEST_STATIC or (stamp.exists() and stamp.read_text() == digest):
+        yield
+        return
+    say("Building the static files ...")
+    command = [sys.executable, "manage.py", "collectstatic", "--verbosity=0", "--no-input", "--clear"]
+    builder = subprocess.Popen(command, cwd=settings.BASE_DIR, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        yield
+        _, complaint = builder.communicate()
+    finally:
+        if builder.poll() is None:
+            builder.kill()
+            builder.wait()
+    if builder.returncode:
+        raise DemoError(f"The static files could not be built:\n{complaint.decode(errors='replace')[-2000:]}")
+    stamp.write_text(digest)
+
+
+def assets_digest() -> str:
+    """Names, sizes and times of every static file, as one hash."""
     digest = hashlib.sha256()
     for finder in get_finders():
         for name, storage in sorted(finder.list([]), key=lambda found: str(found[0])):
             found = Path(storage.path(name)).stat()
             digest.update(f"{name} {found.st_size} {found.st_mtime_ns}\n".encode())
-    stamp = data / "run" / "assets"
-    if settings.MANIFEST_STATIC and not (stamp.exists() and stamp.read_text() == digest.hexdigest()):
-        say("Building the static files ...")
-        call_command("collectstatic", verbosity=0, interactive=False, clear=True)
-        stamp.write_text(digest.hexdigest())
+    return digest.hexdigest()
 
 
 def admin_login(data: Path) -> tuple[str, str]:
@@ -166,10 +192,10 @@ def supervise(data: Path, port: int, login: tuple[str, str], say: Callable[[str]
         say(f"Password: {login[1]}")
         say(f"Logs are in {supervisor.logs}. Stop with Ctrl-C.")
         stay(supervisor, lambda: under_make and interrupted_make(parent), say)
-    except (KeyboardInterrupt, SystemExit):
+    except KeyboardInterrupt:
         pass
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in STOPS:
             signal.signal(number, signal.SIG_IGN)
         say("Stopping ...")
         supervisor.stop()
