@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from inference.contracts import FinishReason, Sampling
+from inference.engines.cache import new_cache
 from inference.engines.sampling import Rule, choose, gumbel
 
 # A shared prefix pays when it spares at least this many tokens a row.
@@ -94,7 +94,7 @@ class Decoder:
         """Logits (rows, vocabulary) after the prompts, the cache, and the mask (rows, cached tokens)."""
         shared = shared_prefix([row.prompt for row in rows]) if len(rows) > 1 else 0
         shared = shared if shared >= WORTHWHILE_PREFIX else 0
-        cache = DynamicCache()
+        cache = new_cache(self.model.config)
         if shared:
             self.model(input_ids=self._tensor([rows[0].prompt[:shared]]), past_key_values=cache, logits_to_keep=1)
             cache.batch_repeat_interleave(len(rows))
