@@ -13,6 +13,7 @@ from studyapp.protocol.files import Bank, Row
 from studyapp.protocol.problem import Problem
 
 TOML = "study.toml"
+MAX_GUESSES = 20
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,13 @@ def _questions(bank: Bank[QuestionRow]) -> Iterator[Problem]:
 def _candidates(banks: Banks) -> Iterator[Problem]:
     uses = {row.id: row.use for row in banks.questions.rows}
     seen: set[tuple[str, str]] = set()
-    name = banks.candidates.name
+    name, unknown = banks.candidates.name, 0
     for where, row in _numbered(banks.candidates):
         use = uses.get(row.question)
         if use is None and banks.questions.whole:
-            close = difflib.get_close_matches(row.question, list(uses)[:2000], n=1, cutoff=0.6)
+            unknown += 1
+            near = list(uses)[:1000] if unknown <= MAX_GUESSES else []
+            close = difflib.get_close_matches(row.question, near, n=1, cutoff=0.6)
             remedy = f'did you mean "{close[0]}"?' if close else "add the question to questions.jsonl"
             yield Problem(name, f"{where}: question", f'names the unknown question "{row.question}"', remedy)
         elif use == "judge":

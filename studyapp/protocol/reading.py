@@ -15,7 +15,7 @@ from studyapp.protocol.problem import Problem
 MIB = 1024 * 1024
 LIMITS = {".toml": MIB // 4, ".md": MIB, ".jsonl": 20 * MIB}
 # A key of so many parts is no protocol, and the TOML parser needs quadratic time for it.
-_DEEP_KEY = re.compile(r"""(?>(?:"[^"\n]*"|'[^'\n]*'|[\w-]++)\s*+\.\s*+){16}""")
+_DEEP_KEY = re.compile(r"""(?<![\w-])(?>(?:"[^"\n]*"|'[^'\n]*'|[\w-]++)[ \t]*+\.[ \t]*+){64}""")
 _LINE = re.compile(r"\(at line (\d+), column (\d+)\)")
 
 

@@ -447,6 +447,42 @@ def test_a_flood_of_problems_is_cut_to_a_hundred_a_file_and_counted(tmp_path: Pa
     assert sum(p.file == "study.toml" for p in problems) == 101
 
 
+HOSTILE = {
+    "long_text": 'slug = "' + "a" * 250_000 + '"',
+    "long_word": "a" * 250_000,
+    "quoted_keys": '"a".' * 60_000 + "a = 1",
+    "deep_header": "[" + "a." * 100_000 + "a]",
+    "dots": "." * 250_000,
+    "inline_tables": "x = " + "{a=" * 60_000,
+    "headers": "[a]\n" * 60_000,
+    "quotes": "'" * 250_000,
+    "backslashes": '"""' + "\\" * 250_000,
+    "spaces": "a = 1 " + " " * 250_000 + ".",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_toml_file_is_refused_in_no_time(tmp_path: Path, text: str) -> None:
+    folder = good_folder(tmp_path / "tea")
+    (folder / "study.toml").write_text(text, encoding="utf-8")
+    with within(5):
+        assert load_folder(folder).problems
+
+
+def test_prose_with_many_full_stops_is_no_deep_key(tmp_path: Path) -> None:
+    folder = good_folder(tmp_path / "tea")
+    toml("Answer in three sentences.", "Be. Kind. Be. Brief. " * 8)(folder)
+    assert check(folder) == ()
+
+
+def test_a_large_bank_with_every_row_wrong_is_told_in_no_time(tmp_path: Path) -> None:
+    folder = good_folder(tmp_path / "tea")
+    rows = [{"id": f"c{n}", "question": f"q{n}-elsewhere", "text": "one two three four five"} for n in range(19_000)]
+    write_rows(folder / "candidates.jsonl", rows)
+    with within(20):
+        assert any("18900 more problems" in problem.what for problem in load_folder(folder).problems)
+
+
 def test_an_unreadable_file_is_a_problem(short_path: Path) -> None:
     folder = good_folder(short_path / "tea")
     (folder / "consent.md").chmod(0)

@@ -16,7 +16,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "protocol.md"
 # The contract: every reserved key.
 CONTRACT = {
     "": "slug version title target_participants max_enrolled demo elicitation models arms sampling normalise "
-    "comparisons controls judging forms quotas eligibility disclosure wait sessions exits pay analysis exclusions stopping privacy",
+    "comparisons controls judging forms quotas eligibility disclosure wait sessions exits pay analysis exclusions "
+    "stopping privacy",
     "elicitation": "shots probes repeats words overlap",
     "models": "engine source revision layout adapter reference target responses",
     "arms": "model context shots flip_rate rationale instruction sampling samples pool max_uses",
