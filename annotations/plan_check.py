@@ -37,14 +37,14 @@ def problems(spec: PlanSpec) -> list[str]:
 def _numbers(spec: PlanSpec) -> Iterator[str]:
     for name in ("shots", "probes", "repeats"):
         if getattr(spec, name) < 0:
-            yield f"{name} is {getattr(spec, name)}; it cannot be negative"
+            yield f"{name} is {getattr(spec, name)}; use 0 or more"
     if spec.repeats > spec.shots:
-        yield f"repeats is {spec.repeats} but only {spec.shots} shots can be shown again"
+        yield f"repeats is {spec.repeats} but there are only {spec.shots} shots to show again; lower repeats"
     if spec.overlap not in ("none", "off"):
         yield f'overlap = "{spec.overlap}" is not available; use "none" or "off"'
     for arm in spec.arms:
         if not 0 <= arm.shots <= spec.shots:
-            yield f"arm {arm.name} takes {arm.shots} shots, but a participant gives {spec.shots}"
+            yield f"arm {arm.name} takes {arm.shots} shots but a participant gives {spec.shots}; use 0 to {spec.shots}"
 
 
 def _banks(spec: PlanSpec) -> Iterator[str]:
@@ -52,38 +52,41 @@ def _banks(spec: PlanSpec) -> Iterator[str]:
     for name, bank in banks.items():
         for key, times in Counter(q.key for q in bank).items():
             if times > 1:
-                yield f"question {key} stands {times} times in the {name} bank"
+                yield f"question {key} stands {times} times in the {name} bank; keep one"
     for question in spec.elicit:
         if len(question.candidates) < 2:
-            yield f"elicitation question {question.key} has {len(question.candidates)} candidate answers; it needs two"
+            yield f"elicitation question {question.key} has {len(question.candidates)} answers; give it at least two"
     for question in spec.attention:
         if len(question.candidates) != 2:
             yield (
                 f"attention question {question.key} has {len(question.candidates)} candidate answers; "
-                "it needs two, the expected one first"
+                "give it two, the expected one first"
             )
     for question in (*spec.elicit, *spec.attention):
         if len(set(question.candidates)) < len(question.candidates):
-            yield f"question {question.key} names the same candidate answer twice"
+            yield f"question {question.key} names the same candidate answer twice; keep one"
 
 
 def _comparisons(spec: PlanSpec) -> Iterator[str]:
     if not spec.comparisons:
-        yield "there is no comparison; the first judged pair must be one"
+        yield "there is no comparison; add one, the first judged pair belongs to it"
     known = {arm.name for arm in spec.arms}
     for (treatment, baseline), times in Counter((c.treatment, c.baseline) for c in spec.comparisons).items():
         if times > 1:
-            yield f"comparison {treatment} > {baseline} stands {times} times"
+            yield f"comparison {treatment} > {baseline} stands {times} times; join them and add their items up"
         if treatment == baseline:
-            yield f"comparison {treatment} > {baseline} compares an arm with itself"
+            yield f"comparison {treatment} > {baseline} compares an arm with itself; name two arms"
         yield from (
-            f"comparison names the unknown arm {arm}" for arm in (treatment, baseline) if known and arm not in known
+            f"comparison {treatment} > {baseline} names the unknown arm {arm}; use one of {', '.join(sorted(known))}"
+            for arm in (treatment, baseline)
+            if known and arm not in known
         )
     for comparison in spec.comparisons:
+        name = f"comparison {comparison.treatment} > {comparison.baseline}"
         if comparison.kind != "arms":
             yield f'comparison kind "{comparison.kind}" is not available; use "arms"'
         if comparison.items < 1:
-            yield f"comparison {comparison.treatment} > {comparison.baseline} has {comparison.items} items; at least 1"
+            yield f"{name} has {comparison.items} items; use 1 or more"
 
 
 def _control(spec: PlanSpec, control: PlanControl) -> Iterator[str]:
@@ -91,15 +94,15 @@ def _control(spec: PlanSpec, control: PlanControl) -> Iterator[str]:
     if control.kind not in BUILT:
         yield f"{name} is not available; use one of {', '.join(BUILT)}"
     if control.items < 1:
-        yield f"{name} has {control.items} items; at least 1"
+        yield f"{name} has {control.items} items; use 1 or more"
     if control.kind in FRESH and not control.arm:
-        yield f"{name} needs an arm"
+        yield f"{name} has no arm; name the arm whose two texts it shows"
     if control.arm and spec.arms and control.arm not in {arm.name for arm in spec.arms}:
-        yield f"{name} names the unknown arm {control.arm}"
+        yield f"{name} names the unknown arm {control.arm}; use one of {', '.join(a.name for a in spec.arms)}"
     if control.kind == "repeat" and control.lag < 1:
-        yield f"{name} has lag {control.lag}; at least 1"
+        yield f"{name} has lag {control.lag}; use 1 or more"
     for key in sorted(set(control.questions) - {q.key for q in spec.attention}):
-        yield f"{name} names the unknown attention question {key}"
+        yield f"{name} names the unknown attention question {key}; use one of the attention bank"
 
 
 def _attention(spec: PlanSpec) -> Iterator[str]:
@@ -109,7 +112,7 @@ def _attention(spec: PlanSpec) -> Iterator[str]:
         pool = {q.key for c in chosen for q in attention_pool(spec, c)}
         items = sum(c.items for c in chosen)
         if items > len(pool):
-            yield f"attention controls need {items} questions a seat; there are {len(pool)}"
+            yield f"attention controls need {items} questions a seat but there are {len(pool)}; lower items"
             return
 
 
@@ -125,11 +128,14 @@ def _room(spec: PlanSpec) -> Iterator[str]:
     asked = spec.shots + spec.probes
     if asked > len(spec.elicit):
         yield (
-            f"{spec.shots} shots and {spec.probes} probes need {asked} elicitation questions a seat; "
-            f"there are {len(spec.elicit)}"
+            f"{spec.shots} shots and {spec.probes} probes need {asked} elicitation questions a seat "
+            f"but there are {len(spec.elicit)}; add questions or lower shots and probes"
         )
     if fresh_items(spec) > len(spec.judge):
-        yield f"a seat judges {fresh_items(spec)} different questions; there are {len(spec.judge)} questions to judge"
+        yield (
+            f"a seat judges {fresh_items(spec)} different questions but there are {len(spec.judge)} questions to judge"
+            "; add questions or lower items"
+        )
 
 
 def _topics(spec: PlanSpec) -> Iterator[str]:
@@ -137,7 +143,7 @@ def _topics(spec: PlanSpec) -> Iterator[str]:
         return
     blank = [q.key for q in (*spec.elicit, *spec.judge) if not topic_of(q)]
     if blank:
-        yield f'overlap = "none" needs a topic for every question; {", ".join(blank[:5])} has none'
+        yield f'overlap = "none" needs a topic for every question; {", ".join(blank[:5])} has none; fill topic in'
         return
     asked, judged = spec.shots + spec.probes, fresh_items(spec)
     if asked > len(spec.elicit) or judged > len(spec.judge):
@@ -158,7 +164,7 @@ def _lag(spec: PlanSpec) -> Iterator[str]:
     before = main + sum(c.items for c in spec.controls if c.kind != "repeat")
     lag = max(c.lag for c in repeats)
     if shown > main:
-        yield f"repeat controls show {shown} pairs again; there are only {main} main pairs"
+        yield f"repeat controls show {shown} pairs again but there are only {main} main pairs; lower items"
     if lag > before:
         yield f"a repeat {lag} positions later is impossible with {before} other pairs; lower lag to {before} or less"
 

@@ -332,7 +332,7 @@ def test_the_default_block_uses_every_question_equally_often() -> None:
 IMPOSSIBLE = {
     "need 9 elicitation": {"elicit": bank("e", 5, 1, 2)},
     "there are 3 questions to judge": {"judge": bank("j", 3, 1)},
-    "it needs two": {"elicit": bank("e", 24, 3, 1)},
+    "give it at least two": {"elicit": bank("e", 24, 3, 1)},
     "overlap": {"elicit": bank("e", 12, 3, 2, "shared"), "judge": bank("j", 18, 3, 0, "shared")},
     "no comparison": {"comparisons": ()},
     "compares an arm with itself": {"comparisons": (PlanComparison("fspo", "fspo", 3),)},
@@ -340,13 +340,13 @@ IMPOSSIBLE = {
                            "comparisons": (PlanComparison("fspo", "nobody", 3),)},
     "takes 9 shots": {"arms": (PlanArm("fspo", 9), PlanArm("base"), PlanArm("sft"))},
     "positions later is impossible": {"controls": (PlanControl("repeat", 1, lag=12),)},
-    "shown again|shots can be": {"repeats": 9},
+    "only 8 shots to show again": {"repeats": 9},
     "only 11 main pairs": {"controls": (PlanControl("repeat", 12, lag=1),)},
     "attention controls need 4": {"controls": (PlanControl("attention", 4),)},
-    "needs an arm": {"controls": (PlanControl("null", 1),)},
+    "has no arm": {"controls": (PlanControl("null", 1),)},
     "calibration is not available": {"controls": (PlanControl("calibration", 1),)},
     "has 0 items": {"comparisons": (PlanComparison("fspo", "base", 0),)},
-    "cannot be negative": {"probes": -1},
+    "use 0 or more": {"probes": -1},
     "needs a topic": {"judge": (*bank("j", 30, 3), PlanQuestion("lost", "domain 0", " "))},
     "stands 2 times": {"judge": bank("j", 30, 3) + bank("j", 1, 1)},
 }  # fmt: skip
@@ -358,6 +358,7 @@ def test_an_impossible_study_is_refused_with_its_reason(message: str, change: di
     spec = PlanSpec(**values)
     with pytest.raises(PlanError, match=message):
         draw_block(spec, 4, random.Random(0))
+    assert all("; " in sentence for sentence in problems(spec)), "every problem names its remedy"
     assert problems(PAPER) == []
 
 
