@@ -48,6 +48,17 @@ def _markdown() -> MarkdownIt:
     return parser
 
 
+def titled(markdown: str, otherwise: str) -> tuple[str, str]:
+    """A document's own first heading and the rest of it; `otherwise` and all of it when it begins with something else."""
+    tokens = _markdown().parse(markdown)
+    if len(tokens) > 2 and tokens[0].type == "heading_open" and tokens[0].map:
+        # What is written, without the marks of emphasis or links.
+        words = "".join(child.content for child in tokens[1].children or ())
+        rest = "\n".join(markdown.splitlines()[tokens[0].map[1] :])
+        return plain(words) or otherwise, rest
+    return otherwise, markdown
+
+
 @lru_cache(maxsize=128)
 def document(markdown: str) -> SafeString:
     """CommonMark of a study's document as HTML: raw HTML stays text, then only `DOCUMENT_TAGS` remain."""

@@ -55,8 +55,7 @@ def _filled(url: str, participant: Participant) -> str:
 def debrief_context(request: HttpRequest, participant: Participant, place: Place) -> Context:
     """What the study was about."""
     return {
-        "title": "What this study was about",
-        "document_text": study_document(participant.study, "debrief"),
+        **study_document(participant.study, "debrief", "What this study was about"),
         "privacy": participant.study.spec.privacy,
     }
 

@@ -9,15 +9,17 @@ from django.http import HttpRequest, HttpResponse
 from studyapp.flow import Place
 from studyapp.models import Participant, Study
 from studyapp.services import entry, progress
+from studyapp.text import titled
 from studyapp.views.device import keep_once, once
 from studyapp.views.pages import Context, current, go_on, show, shows, state_page
 from studyapp.views.resume import resume_url
 
 
-def study_document(study: Study, name: str) -> str:
-    """A document of the study's folder, markdown; empty when there is none. (Study rows come without documents.)"""
+def study_document(study: Study, name: str, title: str) -> Context:
+    """A document of the study's folder, under its own first heading or else `title`. (Study rows come without it.)"""
     documents: dict[str, Any] = Study.objects.values_list("documents", flat=True).get(pk=study.pk)
-    return str(documents.get(name) or "")
+    heading, text = titled(str(documents.get(name) or ""), title)
+    return {"title": heading, "document_text": text}
 
 
 @shows("consent")
@@ -25,8 +27,8 @@ def consent_context(request: HttpRequest, participant: Participant, place: Place
     """The consent text and its two boxes."""
     spec = participant.study.spec
     return {
-        "title": "Your consent",
-        "document_text": study_document(participant.study, "consent"),
+        **study_document(participant.study, "consent", "Your consent"),
+        "may_stop": True,
         "min_age": spec.eligibility.min_age,
         "privacy": spec.privacy,
         "given": {},
@@ -61,8 +63,7 @@ def instructions_context(request: HttpRequest, participant: Participant, place: 
     """The instructions, with the personal link that is told only now."""
     token = once(request, participant, "link")
     return {
-        "title": "How it works",
-        "document_text": study_document(participant.study, "instructions"),
+        **study_document(participant.study, "instructions", "How it works"),
         "link": resume_url(request, participant, token) if token else "",
         "may_stop": True,
     }

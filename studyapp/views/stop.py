@@ -28,9 +28,9 @@ def _open_ways(participant: Participant) -> tuple[str, ...]:
 
 @for_participants
 def stop(request: HttpRequest, participant: Participant) -> HttpResponse:
-    """The three ways; before consent there is only one, on the consent page."""
+    """The three ways; before consent there is one, and after the end one."""
     ways = _open_ways(participant)
-    if not ways or ways == ("leave",):
+    if not ways:
         return redirect_to(flow.url_for(participant))
     context = {"title": "Stop", "ways": ways, "back": flow.url_for(participant)}
     return page(request, participant.study, "stop", context)
