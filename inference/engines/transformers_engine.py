@@ -44,7 +44,7 @@ TOKENIZER_FILES = (
     "added_tokens.json",
     "chat_template*",
 )
-# Rounding noise of a float32 logit was at most 2e-5 in every batch tried; see tests/inference/test_engines_sampling.py.
+# Rounding noise of a float32 logit was at most 2e-5 in every batch tried; see tests/inference/test_engines_transformers.py.
 FLOAT32_TIE = 5e-4
 SLOTS = {"cpu": 16, "cuda": 64}
 BATCH_TOKENS = {"cpu": 16_384, "cuda": 262_144}
