@@ -106,7 +106,7 @@ class WorkRoom:
         for drainer in drainers:
             drainer.bell.set()
         until = time.monotonic() + grace_s
-        for thread in [*drainers, self._watch]:
+        for thread in filter(threading.Thread.is_alive, [*drainers, self._watch]):
             thread.join(max(0.0, until - time.monotonic()))
         try:
             returned = self.runner.give_back()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from django.db import connection
 
 from inference import queue
 from inference.models import Attempt, Generation
+from inference.workroom import POLL_S
 from studyapp.embedded import Servers
 from tests.drills.plant import plant
 from tests.drills.workers import LEASE_S, Site, database_url, wait_until
@@ -60,6 +62,21 @@ def test_two_workers_on_one_queue_make_every_text_exactly_once(site: Site) -> No
     site.assert_each_arrived_once(ids)
     assert Attempt.objects.count() == 41
     assert Attempt.objects.values("worker").distinct().count() == 2, "both took part"
+
+
+@pytest.mark.slow
+def test_a_doorbell_is_answered_before_the_worker_would_have_looked_by_itself(site: Site) -> None:
+    site.worker()
+    plant(1, {"slots": 4})
+    site.await_ready(1)
+    waits: list[float] = []
+    for number in range(2, 12):
+        time.sleep(0.3)
+        began = time.monotonic()
+        plant(1, {"slots": 4})
+        site.await_ready(number)
+        waits.append(time.monotonic() - began)
+    assert statistics.median(waits) < POLL_S / 4, waits
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 from dataclasses import replace
 
 from inference.contracts import GenerationRequest, ModelSpec, Sampling, Shot, Window
@@ -24,7 +25,7 @@ REQUEST = GenerationRequest(
 
 def a_study(seed: int = 7) -> Study:
     """A draft study with nothing in it; the queue reads its seed alone."""
-    return Study.objects.create(slug=f"study-{next(_numbers)}", title="A study", protocol={}, seed=seed)
+    return Study.objects.create(slug=f"study-{secrets.token_hex(8)}", title="A study", protocol={}, seed=seed)
 
 
 def a_person(study: Study) -> Participant:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from argparse import ArgumentParser
+from types import FrameType
 from typing import Any
 
 from celery.signals import setup_logging
@@ -57,8 +59,10 @@ class Command(BaseCommand):
         if options["verbosity"] < 2:
             logging.getLogger("celery").setLevel(logging.WARNING)
         workroom.open_room(room)
-        room.start()
+        # Until Celery has handlers of its own, the room must already be left in order.
+        signal.signal(signal.SIGTERM, leave)
         try:
+            room.start()
             app.worker_main(celery_arguments(name, preload))
         finally:
             if not room.stop(grace):
@@ -66,6 +70,11 @@ class Command(BaseCommand):
                 logging.shutdown()
                 sys.stdout.flush()
                 os._exit(0)
+
+
+def leave(_number: int, _frame: FrameType | None) -> None:
+    """Turn SIGTERM into an orderly exit."""
+    raise SystemExit(0)
 
 
 def keep_logging(**_: Any) -> None:
