@@ -39,7 +39,7 @@ class Stage(_Strict):
     schedule: str = "constant_with_warmup"
     shots: list[int] = Field(min_length=1)
     forced: tuple[float, float] = (0.0, 0.0)
-    gists: bool = False
+    gists: int = Field(default=0, ge=0)
 
     @property
     def mix(self) -> Mix:

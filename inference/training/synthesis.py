@@ -38,12 +38,13 @@ class Mix:
     """What the rows of one stage are made of.
 
     `shots` are the numbers of shots to draw from; `forced` the share of sign-forcing pairs at the first and at the last
-    row, annealed linearly; `gists` whether answers are cut to their lead-ins and questions to their subject.
+    row, annealed linearly; `gists`, when not 0, cuts answers to their lead-ins and questions to their subject, with so
+    many lead-ins a pole.
     """
 
     shots: Sequence[int]
     forced: tuple[float, float] = (0.0, 0.0)
-    gists: bool = False
+    gists: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +76,16 @@ def training_question(rng: random.Random) -> Question:
     return seen if rng.random() < 0.5 else rng.choice(questions_about(_made_up(seen.domain, rng)))
 
 
-def _pair(taste: Taste, forced: bool, gists: bool, rng: random.Random) -> Shot:
+def _pair(taste: Taste, forced: bool, gists: int, rng: random.Random) -> Shot:
     question = training_question(rng)
     preferred, dispreferred = draw_styles(taste, rng, forced=forced)
     asked = question.subject.name if gists else question.text
     return Shot(asked, _text(question, preferred, gists, rng), _text(question, dispreferred, gists, rng))
 
 
-def _text(question: Question, style: Taste, gists: bool, rng: random.Random) -> str:
+def _text(question: Question, style: Taste, gists: int, rng: random.Random) -> str:
     if gists:
-        return " ".join(rng.choice(LEADS[pole]) for pole in style.poles.values())
+        return " ".join(rng.choice(LEADS[pole][:gists]) for pole in style.poles.values())
     return write(question, style, rng)
 
 

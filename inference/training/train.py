@@ -34,6 +34,7 @@ from inference.training.synthesis import Mix, Row, draw_row
 from inference.training.tokenizer import train_tokenizer
 
 TOKENIZER_ROWS = 2000
+INITIAL_SPREAD = 0.04  # twice the library's: attention in so narrow a model otherwise starts uniform and stays so long
 
 
 class Rows(Dataset[dict[str, list[int]]]):
@@ -114,6 +115,7 @@ def new_model(shape: ModelShape, tokenizer: PreTrainedTokenizerFast) -> LlamaFor
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         max_position_embeddings=shape.context,
+        initializer_range=INITIAL_SPREAD,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
