@@ -11,7 +11,7 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 RESERVE = 128
 
 
-class ReservedLayer(DynamicLayer):  # type: ignore[misc]
+class ReservedLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """One layer's keys and values (rows, heads, tokens, width), views of larger buffers."""
 
     buffers: tuple[Tensor, Tensor] | None = None
@@ -48,12 +48,12 @@ def new_cache(config: Any) -> Any:
     """An empty cache for a model of `config`; models with sliding or linear layers get transformers' own."""
     own = DynamicCache(config=config)
     if own.layers and all(type(layer) is DynamicLayer for layer in own.layers):
-        return Cache(layers=[ReservedLayer() for _ in own.layers])
+        return Cache(layers=[ReservedLayer() for _ in own.layers])  # type: ignore[no-untyped-call]
     return own
 
 
-def _larger(held: Tensor, new: Tensor, filled: int, tokens: int) -> Tensor:
+def _larger(held: Tensor | None, new: Tensor, filled: int, tokens: int) -> Tensor:
     buffer = new.new_empty(*new.shape[:-2], tokens, new.shape[-1])
-    if filled:
+    if held is not None and filled:
         buffer[:, :, :filled] = held
     return buffer

@@ -72,8 +72,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(7)
     config = LlamaConfig(
         vocab_size=len(bpe.get_vocab()), hidden_size=64, intermediate_size=128, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048, tie_word_embeddings=True, initializer_range=0.4,
-        bos_token_id=None, eos_token_id=0, pad_token_id=1,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048, tie_word_embeddings=True,
+        initializer_range=0.4, bos_token_id=None, eos_token_id=0, pad_token_id=1,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(where)
     return where
