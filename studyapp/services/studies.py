@@ -51,7 +51,7 @@ def load(path: Path) -> tuple[Study, bool]:
     frozen and its files differ.
     """
     loaded = load_folder(path)
-    missing = tuple(availability(loaded.protocol)) if loaded.protocol else ()
+    missing = tuple(availability(loaded)) if loaded.protocol else ()
     if loaded.problems or loaded.protocol is None:
         raise StudyError(f"{path} has {len(loaded.problems)} problem(s).", loaded.problems)
     if missing:
