@@ -41,14 +41,13 @@ class DemoError(Exception):
 def programs(port: int) -> list[Program]:
     """What runs under the process manager: two web processes, one worker, the clock."""
     python = sys.executable
-    web = [python, "-m", "uvicorn", "studyapp.asgi:application", "--host", "127.0.0.1", "--port", str(port)]
-    web += ["--workers", "2", "--timeout-worker-healthcheck", "60", "--timeout-graceful-shutdown", "3"]
     # No access log: addresses hold resume links and panel ids.
-    web += ["--no-access-log", "--log-level", "warning"]
+    web = [python, "-m", "uvicorn", "studyapp.asgi:application", "--fd", "0", "--no-access-log"]
+    web += ["--log-level", "warning", "--timeout-graceful-shutdown", "3"]
     beat = [python, "-m", "celery", "-A", "studyapp", "beat", "--loglevel", "WARNING", "--pidfile", ""]
     beat += ["--schedule", str(settings.DATA_DIR / "run" / "beat-schedule")]
     return [
-        Program("web", web, stop_s=10),
+        Program("web", web, stop_s=10, port=port, copies=2),
         Program("worker", [python, "manage.py", "worker", "--grace", "8"], stop_s=20),
         Program("beat", beat, stop_s=10),
     ]
@@ -220,7 +219,7 @@ def await_ready(supervisor: Supervisor, port: int) -> None:
         except OSError as error:
             answer = str(error)
         time.sleep(0.2)
-    raise DemoError(f"The site was not ready within {READY_S:.0f} s ({answer}). {supervisor.words('web')}")
+    raise DemoError(f"The site was not ready within {READY_S:.0f} s ({answer}). {supervisor.words('web-0')}")
 
 
 def stay(supervisor: Supervisor, told: Callable[[], bool], say: Callable[[str], Any]) -> None:
