@@ -81,6 +81,7 @@ class WorkRoom:
         self._serves = None if serves is None else frozenset(serves)
         self._preload = tuple(preload)
         self._listen = listen
+        self._listen_at = time.monotonic() + LISTEN_S
         self._drainers: dict[str, Drainer] = {}
         self._lock = threading.Lock()
         self._watch = threading.Thread(target=self._keep_watch, name="watch", daemon=True)
@@ -97,6 +98,10 @@ class WorkRoom:
             return False
         self._drainer(model_key).bell.set()
         return True
+
+    def listen_soon(self) -> None:
+        """The broker hears us from now on: the watch's next round subscribes to the doorbells once more."""
+        self._listen_at = 0.0
 
     def stop(self, grace_s: float) -> bool:
         """Claim nothing more, let batches finish for `grace_s` seconds, give the rest back; True when all ended."""
@@ -128,17 +133,13 @@ class WorkRoom:
         return drainer
 
     def _keep_watch(self) -> None:
-        listened_at = time.monotonic()
         while not self.runner.stopping.is_set():
             try:
                 close_old_connections()
                 queue.sweep(bells=False)
                 for key in queue.waiting_keys():
                     self.ring(key)
-                if time.monotonic() - listened_at >= LISTEN_S:
-                    listened_at = time.monotonic()
-                    for key in list(self._drainers):
-                        self._listen(key)
+                self._listen_when_due()
             except (DatabaseError, InterfaceError) as error:
                 logger.warning("the database cannot be reached: %s", str(error).strip())
                 connection.close()
@@ -146,6 +147,12 @@ class WorkRoom:
                 logger.exception("the watch stumbled")
             self.runner.stopping.wait(POLL_S)
         connection.close()
+
+    def _listen_when_due(self) -> None:
+        if time.monotonic() >= self._listen_at:
+            self._listen_at = time.monotonic() + LISTEN_S
+            for key in list(self._drainers):
+                self._listen(key)
 
 
 _room: WorkRoom | None = None

@@ -69,6 +69,7 @@ def test_a_doorbell_is_answered_before_the_worker_would_have_looked_by_itself(si
     site.worker()
     plant(1, {"slots": 4})
     site.await_ready(1)
+    time.sleep(3 * POLL_S)
     waits: list[float] = []
     for number in range(2, 12):
         time.sleep(0.3)

@@ -10,7 +10,7 @@ from argparse import ArgumentParser
 from types import FrameType
 from typing import Any
 
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_ready
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
@@ -56,6 +56,8 @@ class Command(BaseCommand):
             listen=lambda key: listen(name, key),
         )
         setup_logging.connect(keep_logging)
+        # Work found before Celery was up had nobody to subscribe.
+        worker_ready.connect(lambda **_: room.listen_soon(), weak=False)
         if options["verbosity"] < 2:
             logging.getLogger("celery").setLevel(logging.WARNING)
         workroom.open_room(room)
