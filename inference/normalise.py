@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from markdown_it import MarkdownIt
@@ -84,10 +85,12 @@ _LINE_ENDS = re.compile(r"\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 def _clean(text: str) -> str:
     """NFC; line ends as newlines; no control, bidi, invisible, private or surrogate characters; plain spaces."""
     text = _LINE_ENDS.sub("\n", text)
-    kept = (_character(character) for character in text)
-    return unicodedata.normalize("NFC", "".join(kept))
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text
+    return unicodedata.normalize("NFC", "".join(map(_character, text)))
 
 
+@lru_cache(maxsize=4096)
 def _character(character: str) -> str:
     if character == "\n" or character in _KEPT_FORMAT:
         return character
@@ -139,6 +142,7 @@ def _section(text: str, purpose: Purpose) -> tuple[str, bool]:
 # ---- markdown to plain paragraphs
 
 _MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable(["code", "reference"])
+_NEITHER_WORD_NOR_SPACE = re.compile(r"(?:[^\w\s]|_)+")
 _SENTENCE_END = re.compile(r"[.!?:;,…。！？][\"'”’)\]]*$")
 _TAG = re.compile(r"<(script|style)\b.*?(</\1\s*>|$)|<!--.*?(-->|$)|</?[a-zA-Z!?][^<>]*>?", re.DOTALL | re.IGNORECASE)
 _MARKUP = re.compile(r"[^\w\s.,!?'’\"“”()]")
@@ -249,11 +253,11 @@ def _is_degenerate(shown: str) -> bool:
 
 
 def _bare(word: str) -> str:
-    return "".join(character for character in word.casefold() if character.isalnum())
+    return re.sub(r"[\W_]+", "", word.casefold())
 
 
 def _bare_words(text: str) -> list[str]:
-    return [word for word in (_bare(word) for word in text.split()) if word]
+    return _NEITHER_WORD_NOR_SPACE.sub("", text.casefold()).split()
 
 
 def _sentences(text: str) -> list[str]:
@@ -316,8 +320,13 @@ def _named(name: str, shown: str) -> bool:
 
 def _shares_a_sentence(shown: str, texts: Sequence[str]) -> bool:
     haystack = f" {' '.join(_bare_words(shown))} "
-    sentences = (_bare_words(sentence) for text in texts for sentence in _sentences(text))
-    return any(f" {' '.join(words)} " in haystack for words in sentences if len(words) >= COPIED_SENTENCE_WORDS)
+    return any(sentence in haystack for text in texts for sentence in _long_sentences(text))
+
+
+@lru_cache(maxsize=1024)  # a participant's shots come with each of their texts
+def _long_sentences(text: str) -> tuple[str, ...]:
+    sentences = map(_bare_words, _sentences(text))
+    return tuple(f" {' '.join(words)} " for words in sentences if len(words) >= COPIED_SENTENCE_WORDS)
 
 
 def _shares_a_run(shown: str, prompt: str) -> bool:
