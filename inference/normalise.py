@@ -21,7 +21,9 @@ from inference.contracts import FinishReason, Purpose, Shot, Window
 
 Reject = Literal["empty", "truncated", "degenerate"]
 
+# A sentence counts as copied from this length on; one is told when it is long, or together they fill a third.
 COPIED_SENTENCE_WORDS = 8
+LONG_SENTENCE_WORDS = 16
 ECHOED_PROMPT_WORDS = 10
 # Each pass removes one layer of escapes; a text that still changes after this many is an attack or noise.
 MARKDOWN_PASSES = 12
@@ -308,7 +310,7 @@ def _flags(shown: str, prompt: str | None, names: Sequence[str], shots: Sequence
     if _HEADING_LEFT.search(shown):
         yield "heading_left"
     told = [text for shot in shots for text in (shot.question, shot.preferred, shot.dispreferred)]
-    if _shares_a_sentence(shown, told):
+    if _copies(shown, told):
         yield "copies_shot"
     if prompt and _shares_a_run(shown, _without(prompt, told)):
         yield "echoes_prompt"
@@ -318,9 +320,12 @@ def _named(name: str, shown: str) -> bool:
     return len(name.strip()) > 1 and bool(re.search(rf"(?<!\w){re.escape(name.strip())}(?!\w)", shown, re.IGNORECASE))
 
 
-def _shares_a_sentence(shown: str, texts: Sequence[str]) -> bool:
-    haystack = f" {' '.join(_bare_words(shown))} "
-    return any(sentence in haystack for text in texts for sentence in _long_sentences(text))
+def _copies(shown: str, texts: Sequence[str]) -> bool:
+    words = _bare_words(shown)
+    haystack = f" {' '.join(words)} "
+    copied = {sentence for text in texts for sentence in _long_sentences(text) if sentence in haystack}
+    lengths = [len(sentence.split()) for sentence in copied]
+    return bool(lengths) and (max(lengths) >= LONG_SENTENCE_WORDS or 3 * sum(lengths) >= len(words))
 
 
 @lru_cache(maxsize=1024)  # a participant's shots come with each of their texts

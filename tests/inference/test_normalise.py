@@ -186,6 +186,17 @@ def test_innocent_words_are_not_flagged(raw: str) -> None:
     assert flags(raw, prompt=fspo_prompt("Is tea good?", [SHOT]), shots=[SHOT], names=["palate-1"]) == ()
 
 
+def test_one_stock_sentence_in_a_longer_text_is_no_copy_but_a_long_one_is() -> None:
+    rest = (
+        " A neighbour lends a ladder in the rain, and asks for it back when the sun is out. Is that not enough for us?"
+    )
+    assert "copies_shot" not in flags(SHOT.preferred + rest, shots=[SHOT])
+    long = Shot(
+        "Why?", "Whoever lends a ladder to the street will find that the street brings it back on Sunday.", "No."
+    )
+    assert "copies_shot" in flags(long.preferred + rest * 3, shots=[long])
+
+
 def test_the_treatment_cannot_depend_on_the_arm() -> None:
     assert set(inspect.signature(normalise).parameters) == {
         "raw", "window", "prompt", "names", "shots", "finish_reason", "purpose",
