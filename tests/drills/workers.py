@@ -77,7 +77,9 @@ class Site:
 
     def plant(self, count: int, **options: Any) -> list[int]:
         """Ask for `count` texts of a scripted engine, from a process of its own; their ids."""
-        return json.loads(self._run("-m", "tests.drills.plant", str(count), json.dumps(options)).splitlines()[-1])
+        printed = self._run("-m", "tests.drills.plant", str(count), json.dumps(options))
+        ids: list[int] = json.loads(printed.splitlines()[-1])
+        return ids
 
     def _run(self, *arguments: str) -> str:
         done = subprocess.run(

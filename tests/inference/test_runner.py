@@ -20,6 +20,7 @@ from inference.contracts import (
     GenerationRequest,
     InferenceError,
     ModelSpec,
+    Sampling,
     Shot,
     Window,
 )
@@ -457,3 +458,42 @@ def test_an_engine_that_starts_late_is_tried_again_by_itself(
     wait_until(lambda: Generation.objects.filter(pk__in=ids, state=State.READY).count() == 2)
     assert caplog.text.count("the disk is away; its queue waits") == 2
     assert {row.error for row in Generation.objects.all()} == {""}
+
+
+class Timed(ScriptedEngine):
+    """The scripted engine, with the CPU seconds that it spent itself."""
+
+    spent = 0.0
+
+    def generate(self, requests: Sequence[EngineRequest]) -> list[Completion | InferenceError]:
+        began = time.process_time()
+        try:
+            return super().generate(requests)
+        finally:
+            self.spent += time.process_time() - began
+
+
+@pytest.mark.slow
+def test_queue_prompt_and_ledger_cost_at_most_four_milliseconds_of_cpu_a_generation() -> None:
+    text = "An answer of an ordinary length that says one thing and then another. " * 8
+    request = replace(
+        REQUEST,
+        model=scripted(words=[200, 280]),
+        shots=tuple(Shot(f"Question {number}?", text, text[::-1]) for number in range(8)),
+        window=Window(1, 400),
+        sampling=Sampling(max_tokens=600),
+    )
+    # The least of three rounds: on a busy machine the same work costs more.
+    costs = [cpu_seconds(request, 200) / 200 for _ in range(3)]
+    assert Generation.objects.filter(state=State.READY).count() == 600
+    assert min(costs) <= 0.004, costs
+
+
+def cpu_seconds(request: GenerationRequest, count: int) -> float:
+    """CPU seconds of this process to ask for `count` texts and to make them, without the engine's own."""
+    asked = orders(a_study(), count, request=request)
+    engine = Timed(request.model.options)
+    began = time.process_time()
+    queue.request_many(asked)
+    drain(request.model.key, Runner(load=lambda spec: engine))
+    return time.process_time() - began - engine.spent
