@@ -4,8 +4,9 @@ What `draw_block` guarantees. Inside every seat:
 
 - every comparison and control has exactly its items; no question is judged twice but for a repeat; elicitation
   questions are distinct; under `overlap = "none"` judged and elicited topics are disjoint;
-- in the seat as a whole (repeats apart) and in each comparison and control kind, the number of pairs with a first and
-  with b first differ by at most 1; so do file order and its reverse among the shots and among the probes;
+- in the seat as a whole (repeats and attention pairs apart) and in each comparison and control kind, the number of
+  pairs with a first and with b first differ by at most 1; so do file order and its reverse among the shots and among
+  the probes;
 - domains are dealt round and round: their counts in the seat, and in each comparison, differ by at most 1 as long as
   the bank has questions left in each;
 - the first judged pair is a main one; two comparisons with equal items are never more than one pair apart in any

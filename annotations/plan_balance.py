@@ -45,7 +45,8 @@ def choose(
             members[node].append(index)
     weights = {node: (target, SEAT_WEIGHT) for node, target in (strict or {}).items()}
     weights.update({node: (target, 1.0) for node, target in even.items()})
-    costs = [rng.random() * TIE for _ in edges]
+    # Centred: of two equally even counts neither the smaller nor the larger is preferred.
+    costs = [(rng.random() - 0.5) * TIE for _ in edges]
     rows: list[int] = []
     columns: list[int] = []
     values: list[float] = []

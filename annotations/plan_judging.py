@@ -201,13 +201,18 @@ def _attention(strands: Sequence[Strand], size: int, rng: random.Random, drawn: 
 
 
 def _sides(seats: Sequence[Sequence[Item]], rng: random.Random, drawn: Drawn) -> None:
-    """Half of every strand and of every seat has its a first, and half of every question's showings in a strand."""
+    """Half of every strand and of every seat has its a first, and half of every question's showings in a strand.
+
+    Attention pairs balance among themselves alone: whoever reads one knows which text is its a, and must not learn from
+    it how the arms lie.
+    """
     edges: list[tuple[Node, ...]] = []
     before: Counter[Node] = Counter()
     for seat, items in enumerate(seats):
         for item in items:
             name, key = item.strand.name, item.question.key
-            edges.append((("seat", seat), ("seat", seat, name), ("strand", name), ("strand", name, key)))
+            whole: tuple[Node, ...] = () if item.strand.kind == "attention" else (("seat", seat),)
+            edges.append((*whole, ("seat", seat, name), ("strand", name), ("strand", name, key)))
             before["strand", name, key] = drawn.items[name, key]
     first: Counter[Node] = Counter({("strand", name, key): n for (name, key), n in drawn.first.items()})
     for (name, _), count in drawn.items.items():

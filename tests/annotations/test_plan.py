@@ -173,7 +173,8 @@ def lopsided(flags: list[bool]) -> int:
 def sides_hold(plan: SeatPlan) -> bool:
     kinds = {(c.kind, c.arm_a, c.arm_b) for c in fresh(plan)}
     groups = [[c.a_is_first for c in fresh(plan) if (c.kind, c.arm_a, c.arm_b) == kind] for kind in kinds]
-    return all(lopsided(group) <= 1 for group in [*groups, [c.a_is_first for c in fresh(plan)]])
+    whole = [c.a_is_first for c in fresh(plan) if c.kind != "attention"]
+    return all(lopsided(group) <= 1 for group in [*groups, whole])
 
 
 def order_holds(spec: PlanSpec, plan: SeatPlan) -> bool:
