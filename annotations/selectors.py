@@ -73,6 +73,16 @@ def progress(participant_id: int) -> Progress:
     return Progress(done=total - left, total=total, minutes_left=max(1, round(seconds / 60)) if left else 0)
 
 
+def progress_before(row: Preference | Comparison, *, elicited: int, judged: int) -> Progress:
+    """How far along somebody is at the pair `row`, of a plan of `elicited` and `judged` pairs: no query."""
+    before = row.position - 1
+    eliciting = isinstance(row, Preference)
+    left_elicited, left_judged = (elicited - before, judged) if eliciting else (0, judged - before)
+    seconds = left_elicited * SECONDS_PER_ELICITATION_PAIR + left_judged * SECONDS_PER_JUDGED_PAIR
+    done = before if eliciting else elicited + before
+    return Progress(done=done, total=elicited + judged, minutes_left=max(1, round(seconds / 60)))
+
+
 def judged_count(participant_id: int) -> int:
     """Judgments a person has given."""
     return Comparison.objects.filter(participant_id=participant_id, state=Comparison.State.JUDGED).count()

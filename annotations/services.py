@@ -71,6 +71,13 @@ def record_judgment(
     return Stored.NEW
 
 
+def is_judged(participant_id: int, opaque_id: str) -> bool:
+    """True when this pair of this person has its judgment."""
+    return Comparison.objects.filter(
+        participant_id=participant_id, opaque_id=opaque_id, state=Comparison.State.JUDGED
+    ).exists()
+
+
 def present(row: Preference | Comparison) -> None:
     """Stamp the first time a pair was shown; later calls change nothing."""
     if row.presented_at is None:

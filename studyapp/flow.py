@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.urls import reverse
 
@@ -31,7 +32,7 @@ def place_of(participant: Participant) -> Place:
     if participant.state == State.CONSENTED:
         return Place("instructions")
     if participant.state == State.ELICITING:
-        return Place("shots", preference=selectors.next_preference(participant.pk))
+        return Place("shots", preference=_upcoming(participant) or selectors.next_preference(participant.pk))
     if participant.state == State.WAITING:
         return Place("wait")
     if participant.state == State.JUDGING:
@@ -41,10 +42,16 @@ def place_of(participant: Participant) -> Place:
     return Place("ended")
 
 
+def _upcoming(participant: Participant) -> Any:
+    """The pair that the step before has read, once: what was read long ago may have been answered since."""
+    pair, participant.upcoming = participant.upcoming, None
+    return pair
+
+
 def _judging(participant: Participant) -> Place:
-    if break_due(participant):
-        return Place("break")
-    current = selectors.next_comparison(participant.pk)
+    current = _upcoming(participant) or selectors.next_comparison(participant.pk)
+    if break_due(participant, current):
+        return Place("break", comparison=current)
     ready = current is not None and current.state == Comparison.State.READY
     return Place("judge" if ready else "wait", comparison=current)
 

@@ -262,6 +262,14 @@ class Participant(models.Model):
     def __str__(self) -> str:
         return self.code
 
+    # The pair whose turn it is (a Preference or a Comparison), where a service has just read it; no column.
+    upcoming: Any = None
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        """Read the row again, and forget the pair read before."""
+        self.upcoming = None
+        super().refresh_from_db(*args, **kwargs)
+
     @property
     def is_unfinished(self) -> bool:
         """True while the person is on the way through the study."""

@@ -281,7 +281,7 @@ def by_code(slug: str, code: str) -> Participant | None:
     """The participant of a signed cookie, with the study."""
     return (
         Participant.objects.select_related("study")
-        .defer("study__documents")
+        .defer("study__documents", "study__protocol")
         .filter(study__slug=slug, code=code)
         .first()
     )

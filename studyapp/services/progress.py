@@ -28,14 +28,22 @@ class Invalid(ValueError):
         self.messages = messages
 
 
+# What a step may change of a participant, and the pages look at.
+MOVING = ("state", "debriefed_at", "breaks_taken", "wait_started_at", "waited_ms", "shots_done_at", "last_seen_at")
+
+
 def lock(participant: Participant) -> Participant:
-    """The participant's row, locked until the transaction ends, with the study."""
-    return (
-        Participant.objects.select_for_update(of=("self",))
-        .select_related("study")
-        .defer("study__documents", "study__protocol")
-        .get(pk=participant.pk)
-    )
+    """The participant's row as it is now, locked until the transaction ends."""
+    person = Participant.objects.select_for_update().get(pk=participant.pk)
+    person.study = participant.study
+    return person
+
+
+def _tell(participant: Participant, person: Participant) -> None:
+    """Bring the caller's object up to what was stored, the pair just read included."""
+    for field in MOVING:
+        setattr(participant, field, getattr(person, field))
+    participant.upcoming = person.upcoming
 
 
 def _move(participant: Participant, state: str, **stamps: object) -> None:
@@ -54,6 +62,7 @@ def begin(participant: Participant) -> Participant:
         if person.state == State.CONSENTED:
             now = timezone.now()
             _move(person, State.ELICITING, eliciting_at=now, last_seen_at=now)
+    _tell(participant, person)
     return person
 
 
@@ -67,30 +76,27 @@ def choose(participant: Participant, opaque_id: str, choice: str, page_ms: int |
     with transaction.atomic():
         person = lock(participant)
         if person.state != State.ELICITING:
-            return Stored.OUT_OF_TURN
-        stored = judging.record_choice(person.pk, opaque_id, choice, clean_ms(page_ms))
+            stored = Stored.OUT_OF_TURN
+        else:
+            stored = judging.record_choice(person.pk, opaque_id, choice, clean_ms(page_ms))
         if stored is Stored.NEW:
             _after_choice(person)
+    _tell(participant, person)
     return stored
 
 
 def _after_choice(person: Participant) -> None:
-    left = list(
-        Preference.objects.filter(participant=person, choice__isnull=True)
-        .order_by("position")
-        .values_list("role", flat=True)
-    )
+    coming = selectors.next_preference(person.pk)
     now = timezone.now()
-    person.last_seen_at = now
-    fields = ["last_seen_at"]
-    if Preference.Role.SHOT not in left and person.shots_done_at is None:
-        person.shots_done_at = now
-        fields.append("shots_done_at")
+    if person.shots_done_at is None and (coming is None or coming.role != Preference.Role.SHOT):
+        person.shots_done_at = person.last_seen_at = now
+        person.save(update_fields=["shots_done_at", "last_seen_at"])
         texts.request_personal(person, person.study)
-    person.save(update_fields=fields)
-    if not left:
-        _move(person, State.WAITING, waiting_at=now)
+    if coming is None:
+        _move(person, State.WAITING, waiting_at=now, last_seen_at=now)
         _advance(person)
+    else:
+        person.upcoming = coming
 
 
 def judge(
@@ -106,22 +112,16 @@ def judge(
     """Store a judgment of the pair whose turn it is and move on; raises Invalid for values the scale refuses."""
     with transaction.atomic():
         person = lock(participant)
-        if person.state not in (State.JUDGING, State.COMPLETED):
-            return Stored.OUT_OF_TURN
-        row = Comparison.objects.filter(participant=person, opaque_id=opaque_id).first()
-        if row is None:
-            return Stored.OUT_OF_TURN
-        if row.state == Comparison.State.JUDGED:
-            return Stored.AGAIN
-        current = selectors.unjudged(person.pk).first()
-        if current is None or current.pk != row.pk:
-            return Stored.OUT_OF_TURN
-        values = check_judgment(person, choice, strength, reason)
-        stored = judging.record_judgment(row, **values, page_ms=clean_ms(page_ms), input=input[:8])  # type: ignore[arg-type]
+        stored = Stored.OUT_OF_TURN
+        current = selectors.next_comparison(person.pk) if person.state == State.JUDGING else None
+        if current is not None and current.opaque_id == opaque_id:
+            values = check_judgment(person, choice, strength, reason)
+            stored = judging.record_judgment(current, **values, page_ms=clean_ms(page_ms), input=input[:8])  # type: ignore[arg-type]
+        elif judging.is_judged(person.pk, opaque_id):
+            stored = Stored.AGAIN
         if stored is Stored.NEW:
-            person.last_seen_at = timezone.now()
-            person.save(update_fields=["last_seen_at"])
             _advance(person)
+    _tell(participant, person)
     return stored
 
 
@@ -169,6 +169,7 @@ def _advance(person: Participant) -> None:
             _move(person, State.JUDGING, judging_at=now)
         _move(person, State.COMPLETED, judged_at=now, ended_at=now)
     elif current.state == Comparison.State.READY:
+        person.upcoming = current
         _stop_clock(person, current.ready_at or now)
         if person.state == State.WAITING:
             _move(person, State.JUDGING, judging_at=now)
@@ -204,12 +205,12 @@ def past_deadline(person: Participant) -> bool:
     return timezone.now() - person.wait_started_at > timedelta(seconds=person.study.spec.wait.deadline_s)
 
 
-def break_due(person: Participant) -> bool:
-    """True when a break page comes before the next pair."""
+def break_due(person: Participant, upcoming: Comparison | None) -> bool:
+    """True when a break page comes before the pair `upcoming`."""
     every = person.study.spec.judging.break_every
-    if not every or person.state != State.JUDGING:
+    if not every or upcoming is None or person.state != State.JUDGING:
         return False
-    return selectors.judged_count(person.pk) // every > person.breaks_taken
+    return (upcoming.position - 1) // every > person.breaks_taken
 
 
 def take_break(participant: Participant) -> Participant:
@@ -217,10 +218,13 @@ def take_break(participant: Participant) -> Participant:
     with transaction.atomic():
         person = lock(participant)
         every = person.study.spec.judging.break_every
-        if person.state == State.JUDGING and every:
-            person.breaks_taken = selectors.judged_count(person.pk) // every
+        current = selectors.next_comparison(person.pk)
+        if person.state == State.JUDGING and every and current is not None:
+            person.breaks_taken = (current.position - 1) // every
             person.last_seen_at = timezone.now()
             person.save(update_fields=["breaks_taken", "last_seen_at"])
+            person.upcoming = current
+    _tell(participant, person)
     return person
 
 

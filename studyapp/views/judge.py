@@ -32,7 +32,9 @@ def context(request: HttpRequest, participant: Participant, place: Place) -> Con
     judging.present(place.comparison)
     rules = participant.study.spec.judging
     return {
-        **pair_context(participant, view, rules.prompt, flow.page_url(participant.study.slug, "judge")),
+        **pair_context(
+            participant, place.comparison, view, rules.prompt, flow.page_url(participant.study.slug, "judge")
+        ),
         "scale": rules.scale,
         "strengths": STRENGTHS,
         "reason": rules.reason,
@@ -61,7 +63,7 @@ def store(request: HttpRequest, participant: Participant, place: Place) -> HttpR
             strength = whole_number(given.get("strength"))
             kept = {"choice": given.get("choice", ""), "strength": strength, "reason": reason}
             return show(request, participant, place, status=422, errors=problem.messages, given=kept)
-    return go_on(request, participant)
+    return go_on(request, participant, fresh=True)
 
 
 @shows("break")
@@ -73,7 +75,7 @@ def break_context(request: HttpRequest, participant: Participant, place: Place) 
 def leave_break(request: HttpRequest, participant: Participant, place: Place) -> HttpResponse:
     """On to the next pair."""
     progress.take_break(participant)
-    return go_on(request, participant)
+    return go_on(request, participant, fresh=True)
 
 
 judge = state_page("judge", store)

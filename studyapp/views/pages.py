@@ -87,12 +87,13 @@ def show(
     return response
 
 
-MOVING = ("state", "debriefed_at", "breaks_taken", "wait_started_at", "waited_ms")
+def go_on(request: HttpRequest, participant: Participant, *, fresh: bool = False) -> HttpResponse:
+    """The answer to a POST: the next fragment for htmx, else a redirect to the page where the person belongs.
 
-
-def go_on(request: HttpRequest, participant: Participant) -> HttpResponse:
-    """The answer to a POST: the next fragment for htmx, else a redirect to the page where the person belongs."""
-    participant.refresh_from_db(fields=MOVING)
+    `fresh`: the service called has brought `participant` up to date.
+    """
+    if not fresh:
+        participant.refresh_from_db(fields=progress.MOVING)
     participant, place = current(participant)
     if is_fragment(request):
         return show(request, participant, place)

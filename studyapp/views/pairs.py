@@ -6,15 +6,20 @@ from django.http import HttpRequest
 
 from annotations import selectors
 from annotations.blinding import BlindView
+from annotations.models import Comparison, Preference
 from studyapp.models import Participant
 from studyapp.views.pages import Context
 
 ELICITATION_PROMPT = "Which answer do you prefer?"
 
 
-def pair_context(participant: Participant, pair: BlindView, prompt: str, action: str) -> Context:
+def pair_context(
+    participant: Participant, row: Preference | Comparison, pair: BlindView, prompt: str, action: str
+) -> Context:
     """The context of a page with a pair: the view itself, the wording, how far along the person is."""
-    done = selectors.progress(participant.pk)
+    spec = participant.study.spec
+    asked = spec.elicitation.shots + spec.elicitation.probes + spec.elicitation.repeats
+    done = selectors.progress_before(row, elicited=asked, judged=spec.main_items + spec.control_items)
     return {
         "title": f"Pair {done.done + 1} of {done.total}",
         "pair": pair,

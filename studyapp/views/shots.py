@@ -22,7 +22,9 @@ def context(request: HttpRequest, participant: Participant, place: Place) -> Con
     judging.present(place.preference)
     view = selectors.preference_view(place.preference)
     return {
-        **pair_context(participant, view, ELICITATION_PROMPT, flow.page_url(participant.study.slug, "shots")),
+        **pair_context(
+            participant, place.preference, view, ELICITATION_PROMPT, flow.page_url(participant.study.slug, "shots")
+        ),
         "scale": "choice",
         "reason": "off",
     }
@@ -36,7 +38,7 @@ def store(request: HttpRequest, participant: Participant, place: Place) -> HttpR
         participant, place = current(participant)
         if place.page == "shots":
             return show(request, participant, place, status=422, errors=problem.messages)
-    return go_on(request, participant)
+    return go_on(request, participant, fresh=True)
 
 
 shots = state_page("shots", store)
