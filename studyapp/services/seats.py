@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.db.models import Max
 
 from annotations.models import Comparison
-from annotations.plan import PlanSpec, block_size, draw_block, seal_of, seat_digest
+from annotations.plan import PlanSpec, SeatPlan, block_size, draw_block, seal_of, seat_digest
 from studyapp.models import Participant, Seat, Study
 from studyapp.protocol import plan_spec
 from studyapp.services.banks import loaded_from_rows
@@ -40,10 +40,14 @@ def draw(study: Study, number: int | None = None) -> int:
 
 def _draw_rows(study: Study, spec: PlanSpec, have: int, wanted: int) -> list[Seat]:
     rows: list[Seat] = []
+    plans = Seat.objects.filter(study=study).order_by("number").values_list("plan", flat=True)
+    drawn = [SeatPlan.from_json(plan) for plan in plans]
     block = (Seat.objects.filter(study=study).aggregate(last=Max("block"))["last"] or 0) + 1
     while have + len(rows) < wanted:
         size = min(block_size(spec), wanted - have - len(rows))
-        for plan in draw_block(spec, size, secrets.SystemRandom()):
+        fresh = draw_block(spec, size, secrets.SystemRandom(), drawn)
+        drawn += fresh
+        for plan in fresh:
             number, document = have + len(rows) + 1, plan.to_json()
             digest = seat_digest(number, document, study.seat_salt)
             rows.append(Seat(study=study, number=number, block=block, plan=document, digest=digest))
