@@ -8,6 +8,8 @@ from typing import Any
 
 import environ
 
+from studyapp.dashboard.look import UNFOLD  # noqa: F401  Unfold reads it from here
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
@@ -162,6 +164,7 @@ SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+CSRF_FAILURE_VIEW = "studyapp.views.errors.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     # Unfold's admin needs inline scripts; participants' pages have none.
@@ -206,5 +209,3 @@ LOGGING = {
     "loggers": {"httpx": {"level": "WARNING"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
 }
-
-UNFOLD = {"SITE_TITLE": "Palate", "SITE_HEADER": "Palate", "SITE_SYMBOL": "balance"}
