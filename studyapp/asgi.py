@@ -12,11 +12,11 @@ django_application = get_asgi_application()
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
-from studyapp.live import websocket_urlpatterns  # noqa: E402
+from studyapp.live import ends_in_time, websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
         "http": django_application,
-        "websocket": AllowedHostsOriginValidator(URLRouter(websocket_urlpatterns)),
+        "websocket": ends_in_time(AllowedHostsOriginValidator(URLRouter(websocket_urlpatterns))),
     }
 )

@@ -6,8 +6,9 @@ own polling moves people on, and nothing here raises.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
@@ -26,6 +27,8 @@ from studyapp.views.device import code_in
 logger = logging.getLogger(__name__)
 LOOK = '{"look": true}'
 NOT_SIGNED_IN = 4401
+END_S = 1.0
+Application = Callable[[Any, Any, Any], Awaitable[None]]
 _LAYER_TROUBLE = (RedisError, OSError, ChannelFull, TimeoutError)
 
 
@@ -115,6 +118,33 @@ class LookConsumer(AsyncWebsocketConsumer):
     async def look(self, event: dict[str, Any]) -> None:
         """Pass a nudge on."""
         await self.send(text_data=LOOK)
+
+
+def ends_in_time(application: Application) -> Application:
+    """Cancel a socket's task once more when it outlives its browser.
+
+    The Redis client can swallow a cancellation that meets it in the middle of a command; the task would then wait for
+    messages to a socket that is gone, for ever. Refused sockets have such tasks too.
+    """
+
+    async def bounded(scope: Any, receive: Any, send: Any) -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        alarms: list[asyncio.TimerHandle] = []
+
+        async def heard() -> Any:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                alarms.append(loop.call_later(END_S, task.cancel))
+            return message
+
+        try:
+            await application(scope, heard, send)
+        finally:
+            for alarm in alarms:
+                alarm.cancel()
+
+    return bounded
 
 
 async def _close_quietly(send: Any) -> None:

@@ -42,8 +42,13 @@ def participant_of(request: HttpRequest, slug: str) -> Participant | None:
 
 def _set(response: HttpResponse, name: str, value: str, slug: str, seconds: int) -> None:
     response.set_cookie(
-        name, value, max_age=seconds, path=reverse("study:entry", args=[slug]),
-        secure=settings.HTTPS, httponly=True, samesite="Lax",
+        name,
+        value,
+        max_age=seconds,
+        path=reverse("study:entry", args=[slug]),
+        secure=settings.HTTPS,
+        httponly=True,
+        samesite="Lax",
     )
 
 

@@ -113,9 +113,9 @@ def _no_place(request: HttpRequest, study: Study, why: str) -> HttpResponse:
 
 def _is_simulated(study: Study, arrival: Arrival) -> bool:
     invite = arrival.entry.invite
-    return bool(invite) and Invite.objects.filter(
-        study=study, token_hash=door.token_hash(invite), simulated=True
-    ).exists()
+    return (
+        bool(invite) and Invite.objects.filter(study=study, token_hash=door.token_hash(invite), simulated=True).exists()
+    )
 
 
 def seconds_over_limit(request: HttpRequest) -> int:

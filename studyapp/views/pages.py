@@ -135,9 +135,7 @@ def for_participants(view: Callable[Concatenate[HttpRequest, Participant, P], Ht
     return cast("View[P]", wrapped)
 
 
-def state_page(
-    name: str, act: Callable[[HttpRequest, Participant, Place], HttpResponse] | None = None
-) -> View[[]]:
+def state_page(name: str, act: Callable[[HttpRequest, Participant, Place], HttpResponse] | None = None) -> View[[]]:
     """The view of a page that the recorded state decides. GET shows it, POST acts, others go where they belong."""
 
     def view(request: HttpRequest, participant: Participant) -> HttpResponse:

@@ -22,7 +22,9 @@ from tests.studyapp.walk import Walker
 
 @pytest.fixture
 def study(db: None) -> Study:
-    return factory.open_study(judging={"scale": "choice+strength", "reason": "optional", "break_every": 3}, max_enrolled=4)
+    return factory.open_study(
+        judging={"scale": "choice+strength", "reason": "optional", "break_every": 3}, max_enrolled=4
+    )
 
 
 def signed_in(study: Study, person: Participant) -> Walker:

@@ -100,7 +100,9 @@ def test_our_own_fault_is_told_without_a_traceback(study: Study, monkeypatch: py
 def test_a_pair_is_shown_with_its_progress(study: Study) -> None:
     walker = Walker(study).to_shots()
     assert walker.heading == "Pair 1 of 12"
-    first = Preference.objects.filter(participant=walker.person).order_by("position").select_related("first", "second")[0]
+    first = (
+        Preference.objects.filter(participant=walker.person).order_by("position").select_related("first", "second")[0]
+    )
     answers = [node.text(strip=True) for node in walker.page.css(".answer")]
     assert answers == [first.first.text, first.second.text]
     assert [n.text(strip=True) for n in walker.page.css("article h2")] == ["First answer", "Second answer"]
@@ -236,7 +238,9 @@ def test_a_poll_that_would_change_nothing_is_empty_and_one_that_does_brings_the_
     assert status is not None
     poll = str(status.attributes["hx-get"])
     assert walker.client.get(poll, headers=HTMX).status_code == 204
-    last = Comparison.objects.filter(participant=walker.person, kind="arms", state="planned").order_by("position").last()
+    last = (
+        Comparison.objects.filter(participant=walker.person, kind="arms", state="planned").order_by("position").last()
+    )
     assert last is not None
     factory.finish_texts(study, pk__in=[last.generation_a_id, last.generation_b_id])  # type: ignore[attr-defined]
     changed = walker.client.get(poll, headers=HTMX)
@@ -315,7 +319,10 @@ def test_an_address_of_the_protocol_is_filled_with_the_panels_ids(db: None) -> N
     assert "code=a%26b&amp;" in stranger.response.content.decode()
 
 
-@pytest.mark.parametrize(("way", "heading", "state"), [("keep", "You have stopped", "stopped"), ("erase", "Everything is erased", "withdrawn")])
+@pytest.mark.parametrize(
+    ("way", "heading", "state"),
+    [("keep", "You have stopped", "stopped"), ("erase", "Everything is erased", "withdrawn")],
+)
 def test_stopping_asks_once_more_and_then_does_it(study: Study, way: str, heading: str, state: str) -> None:
     walker = Walker(study).to_shots()
     walker.send(choice="first")
