@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from unfold.decorators import action, display
 
-from inference.models import Attempt, Generation
+from inference.models import Attempt, Generation, Need
 from studyapp.dashboard import asking
 from studyapp.dashboard.asking import Question, Refused
 from studyapp.dashboard.masking import scrub, unless_blind
@@ -67,7 +67,7 @@ class AttemptInline(ReadOnlyInline):
 class GenerationAdmin(ReadOnlyAdmin):
     """Texts. Before unblinding a row says how the work goes, never for whom, about what or by which model."""
 
-    list_display = ("name", "study", "state_label", "need", "purpose", "tries", "trouble")
+    list_display = ("name", "study", "state_label", "need_name", "purpose", "tries", "trouble")
     list_filter = ("study", "state", "need", "purpose")
     ordering = ("-id",)
     inlines = (AttemptInline,)
@@ -113,6 +113,11 @@ class GenerationAdmin(ReadOnlyAdmin):
     def state_label(self, row: Generation) -> str:
         """A badge."""
         return row.state
+
+    @display(description="Need")
+    def need_name(self, row: Generation) -> str:
+        """The need in one word."""
+        return Need(row.need).name.lower()
 
     @display(description="Last error")
     def trouble(self, row: Generation) -> str:

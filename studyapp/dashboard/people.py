@@ -51,7 +51,7 @@ class ParticipantAdmin(ReadOnlyAdmin):
     """People by pseudonym. The panel's id is on no page but one, behind a permission and a logged act."""
 
     list_display = (
-        "code", "study", "state_label", "mark", "panel", "device", "seat_number", "enrolled", "last_seen", "ended",
+        "code", "study", "state_label", "mark", "panel", "seat_number", "enrolled", "last_seen", "ended",
         "waited",
     )  # fmt: skip
     list_filter = ("study", "state", "simulated", "panel")

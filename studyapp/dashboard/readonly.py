@@ -20,7 +20,7 @@ def time_column(name: str, description: str) -> Any:
     @display(description=description, ordering=name)
     def column(admin: Any, row: Any) -> str:
         at = getattr(row, name)
-        return format_html('<span class="whitespace-nowrap">{}</span>', f"{at:%Y-%m-%d %H:%M}") if at else "–"
+        return format_html('<span class="whitespace-nowrap">{}</span>', f"{at:%d %b %Y %H:%M}") if at else "–"
 
     return column
 

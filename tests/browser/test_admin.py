@@ -1,0 +1,68 @@
+"""The researchers' site in a real browser: counts move by themselves, and a study is closed by its form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth import get_user_model
+from playwright.sync_api import Page, expect
+
+from studyapp.models import Event, Study
+from tests import factory
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def desk(visit: Callable[..., Page]) -> Page:
+    """A browser in which a researcher is signed in."""
+    get_user_model().objects.create_superuser("rosa", password="a-long-password")
+    page = visit()
+    page.goto("/admin/")
+    page.get_by_label("Username").fill("rosa")
+    page.locator("[name=password]").fill("a-long-password")
+    page.locator("[name=password]").press("Enter")
+    expect(page.get_by_role("link", name="Studies")).to_be_visible()
+    return page
+
+
+def test_counts_move_without_a_reload_and_come_back_after_a_lost_connection(desk: Page) -> None:
+    study = factory.open_study()
+    errors: list[str] = []
+    desk.on("pageerror", lambda error: errors.append(str(error)))
+    desk.goto(f"/admin/studyapp/study/{study.pk}/change/")
+    live = desk.locator("#live")
+    expect(live).to_contain_text("Nobody has entered yet")
+    factory.consented(study)
+    expect(live).to_contain_text("1 under way")
+    desk.context.set_offline(True)
+    expect(live).to_contain_text("cannot be reached")
+    factory.consented(study)
+    desk.context.set_offline(False)
+    expect(live).to_contain_text("2 under way")
+    assert errors == []
+
+
+def test_a_signed_out_page_goes_to_the_login_form_instead_of_showing_it_inside(desk: Page) -> None:
+    study = factory.open_study()
+    desk.goto(f"/admin/studyapp/study/{study.pk}/change/")
+    desk.context.clear_cookies()
+    desk.wait_for_url("**/admin/login/**")
+    expect(desk.locator("#live")).to_have_count(0)
+
+
+def test_a_study_is_ended_by_its_form_with_a_reason(desk: Page) -> None:
+    study = factory.open_study()
+    factory.consented(study)
+    desk.goto(f"/admin/studyapp/study/{study.pk}/change/")
+    desk.get_by_role("link", name="End for everybody").click()
+    expect(desk.get_by_text("1 person is under way")).to_be_visible()
+    desk.get_by_role("button", name="End for everybody").click()
+    expect(desk.get_by_text("This field is required")).to_be_visible()
+    assert Study.objects.get(pk=study.pk).state == "open"
+    desk.get_by_label("Reason").fill("the term is over")
+    desk.get_by_role("button", name="End for everybody").click()
+    expect(desk.get_by_text("is closed and nobody is under way")).to_be_visible()
+    expect(desk.locator("#content-main").get_by_text("the term is over")).to_be_visible()
+    assert Event.objects.filter(study=study, kind="ended", actor__username="rosa").exists()
