@@ -57,6 +57,7 @@ def debrief_context(request: HttpRequest, participant: Participant, place: Place
     return {
         **study_document(participant.study, "debrief", "What this study was about"),
         "privacy": participant.study.spec.privacy,
+        "may_stop": True,
     }
 
 
