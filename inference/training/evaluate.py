@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from inference.contracts import Shot
 from inference.prompts import PREFERRED_HEADING, fspo_prompt
-from inference.world import Question, Taste, draw_question, draw_shot, names_subject, reads, score
+from inference.world import Taste, draw_question, draw_shot, names_subject, reads, score
 
 BATCH = 100
 MAX_NEW_TOKENS = 120
@@ -33,7 +33,7 @@ class Person:
 
     taste: Taste
     shots: tuple[Shot, ...]
-    question: Question
+    question: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def draw_people(count: int, shots: int, seed: int, *, held_out: bool = True) -> 
         rng = random.Random(f"{seed}/person/{index}")
         taste = Taste.draw(rng)
         pairs = tuple(draw_shot(draw_question(rng, held_out=held_out), taste, rng) for _ in range(shots))
-        people.append(Person(taste, pairs, draw_question(rng, held_out=held_out)))
+        people.append(Person(taste, pairs, draw_question(rng, held_out=held_out).text))
     return people
 
 
@@ -104,7 +104,7 @@ def measure(
     donors = [rng.choice(people) for _ in people]
 
     def ask(shots: Sequence[Sequence[Shot]]) -> list[str]:
-        prompts = [fspo_prompt(p.question.text, s) for p, s in zip(people, shots, strict=True)]
+        prompts = [fspo_prompt(p.question, s) for p, s in zip(people, shots, strict=True)]
         return generate(model, tokenizer, prompts, temperature=temperature)
 
     own, donor, base = ask([p.shots for p in people]), ask([p.shots for p in donors]), ask([() for _ in people])
@@ -115,7 +115,7 @@ def measure(
         own=half_credit(own, base, people),
         donor=half_credit(donor, base, people),
         readable=sum(map(reads, own)) / n,
-        on_subject=sum(names_subject(text, p.question.text) for text, p in zip(own, people, strict=True)) / n,
+        on_subject=sum(names_subject(text, p.question) for text, p in zip(own, people, strict=True)) / n,
         traits=sum(score(text, p.taste) for text, p in zip(own, people, strict=True)) / (4 * n),
     )
 

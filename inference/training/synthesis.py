@@ -79,14 +79,23 @@ def training_question(rng: random.Random) -> Question:
 def _pair(taste: Taste, forced: bool, gists: int, rng: random.Random) -> Shot:
     question = training_question(rng)
     preferred, dispreferred = draw_styles(taste, rng, forced=forced)
-    asked = question.subject.name if gists else question.text
-    return Shot(asked, _text(question, preferred, gists, rng), _text(question, dispreferred, gists, rng))
+    if gists:
+        # Shuffled, so that a lead-in cannot be found by the one before it: what block it stands in must be learnt.
+        return Shot(
+            question.subject.name, *(_gist(style, gists, rng, shuffled=True) for style in (preferred, dispreferred))
+        )
+    return Shot(question.text, write(question, preferred, rng), write(question, dispreferred, rng))
 
 
 def _text(question: Question, style: Taste, gists: int, rng: random.Random) -> str:
-    if gists:
-        return " ".join(rng.choice(LEADS[pole][:gists]) for pole in style.poles.values())
-    return write(question, style, rng)
+    return _gist(style, gists, rng) if gists else write(question, style, rng)
+
+
+def _gist(style: Taste, variety: int, rng: random.Random, *, shuffled: bool = False) -> str:
+    leads = [rng.choice(LEADS[pole][:variety]) for pole in style.poles.values()]
+    if shuffled:
+        rng.shuffle(leads)
+    return " ".join(leads)
 
 
 def _made_up(domain: str, rng: random.Random) -> Subject:

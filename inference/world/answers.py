@@ -25,11 +25,13 @@ def sentence(question: Question, pole: str, rng: random.Random) -> str:
 def draw_styles(taste: Taste, rng: random.Random, *, forced: bool) -> tuple[Taste, Taste]:
     """The styles of a pair's preferred and dispreferred answer for a person of `taste`.
 
-    `forced` pairs differ in every trait, so that one pair says everything; the others are any two styles, of which the
-    person prefers the one that shares more traits, and tosses a coin when they share equally many.
+    In a `forced` pair the preferred answer is in the person's own style, so that one pair says nearly everything, and
+    the other in the opposite style or, half the time, in any other. The rest are any two styles, of which the person
+    prefers the one that shares more traits, and tosses a coin when they share equally many.
     """
     if forced:
-        return taste, taste.opposite
+        other = taste.opposite if rng.random() < 0.5 else Taste.draw(rng)
+        return taste, taste.opposite if other == taste else other
     first, second = Taste.draw(rng), Taste.draw(rng)
     while first == second:
         second = Taste.draw(rng)

@@ -162,8 +162,9 @@ def test_an_unknown_domain_is_refused() -> None:
 
 
 @given(tastes, rngs)
-def test_forced_pairs_differ_in_every_trait(taste: Taste, rng: random.Random) -> None:
-    assert draw_styles(taste, rng, forced=True) == (taste, taste.opposite)
+def test_forced_pairs_prefer_exactly_the_persons_style(taste: Taste, rng: random.Random) -> None:
+    preferred, dispreferred = draw_styles(taste, rng, forced=True)
+    assert preferred == taste != dispreferred
 
 
 @given(tastes, rngs)
