@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from argparse import ArgumentParser
-from types import FrameType
+from threading import Thread
 from typing import Any
 
 from celery.signals import setup_logging, worker_ready
@@ -62,21 +62,27 @@ class Command(BaseCommand):
             logging.getLogger("celery").setLevel(logging.WARNING)
         workroom.open_room(room)
         # Until Celery has handlers of its own, the room must already be left in order.
-        signal.signal(signal.SIGTERM, leave)
+        signal.signal(signal.SIGTERM, lambda *_: Thread(target=leave, args=(room, grace)).start())
         try:
             room.start()
             app.worker_main(celery_arguments(name, preload))
         finally:
             if not room.stop(grace):
                 # An engine is in the middle of something that cannot be interrupted; nothing is held any more.
-                logging.shutdown()
-                sys.stdout.flush()
-                os._exit(0)
+                end_now()
 
 
-def leave(_number: int, _frame: FrameType | None) -> None:
-    """Turn SIGTERM into an orderly exit."""
-    raise SystemExit(0)
+def leave(room: WorkRoom, grace: float) -> None:
+    """Leave in order from a thread: an exception raised by a signal's handler can be lost in an import's callback."""
+    room.stop(grace)
+    end_now()
+
+
+def end_now() -> None:
+    """End the process without waiting for threads."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def keep_logging(**_: Any) -> None:
