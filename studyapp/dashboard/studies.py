@@ -108,6 +108,14 @@ class StudyAdmin(ReadOnlyAdmin):
         """Without the long columns."""
         return super().get_queryset(request).defer("protocol", "documents")
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        """The study of a page, read once a request."""
+        kept = getattr(request, "palate_study", None)
+        if kept is None or str(kept.pk) != str(object_id):
+            kept = super().get_object(request, object_id, from_field)
+            request.palate_study = kept  # type: ignore[attr-defined]
+        return kept
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """The list that counts."""
         return StudyList
@@ -160,7 +168,7 @@ class StudyAdmin(ReadOnlyAdmin):
     # --- the arrows --------------------------------------------------------------------------------------------------
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Only what fits the study's state."""
-        study = Study.objects.only("state").filter(pk=object_id).first() if str(object_id).isdigit() else None
+        study = self.get_object(request, object_id)
         offered = set(OFFERED.get(State(study.state), set())) if study else set()
         if study and Generation.objects.filter(study=study, state=Generation.State.FAILED).exists():
             offered.add("retry_action")
