@@ -24,11 +24,15 @@ class Progress:
     minutes_left: int
 
 
+PAIR_FIELDS = ("participant_id", "position", "role", "opaque_id", "presented_at")
+
+
 def next_preference(participant_id: int) -> Preference | None:
     """The first undecided elicitation pair, with question and candidates loaded."""
     return (
         Preference.objects.filter(participant_id=participant_id, choice__isnull=True)
         .select_related("question", "first", "second")
+        .only(*PAIR_FIELDS, "question__text", "first__text", "second__text")
         .order_by("position")
         .first()
     )
@@ -49,12 +53,19 @@ def unjudged(participant_id: int) -> QuerySet[Comparison]:
     return Comparison.objects.filter(participant_id=participant_id, state__in=OPEN_STATES).order_by("position")
 
 
+JUDGED_FIELDS = (
+    *("participant_id", "position", "state", "opaque_id", "presented_at", "ready_at", "a_is_first", "question__text"),
+    *(f"generation_{side}__{field}" for side in "ab" for field in ("state", "text")),
+    *(f"candidate_{side}__text" for side in "ab"),
+)
+
+
 def next_comparison(participant_id: int) -> Comparison | None:
     """The next comparison in planned order, ready or not, with all that `blinding.blind` reads."""
     return (
         unjudged(participant_id)
         .select_related("question", "generation_a", "generation_b", "candidate_a", "candidate_b")
-        .defer(*(f"generation_{s}__{f}" for s in "ab" for f in ("request", "prompt", "raw_text", "versions")))
+        .only(*JUDGED_FIELDS)
         .first()
     )
 

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urljoin
 
 import django
@@ -38,12 +38,13 @@ from studyapp.processes import end  # noqa: E402
 RUNS = ((40, 10), (100, 50))
 BARS = {"cpu_ms": 15.0, "cold_kB": 150.0, "cold_requests": 10, "next_kB": 6.0}
 START_S, STOCK_S = 120, 300
+Parts = dict[str, list[psutil.Process]]
 
 
-def cpu_of(root: psutil.Process) -> float:
-    """CPU seconds of a process, its living descendants and everything they have reaped."""
+def cpu_of(roots: list[psutil.Process]) -> float:
+    """CPU seconds of processes, their living descendants and everything they have reaped."""
     total = 0.0
-    for process in [root, *root.children(recursive=True)]:
+    for process in [member for root in roots for member in (root, *root.children(recursive=True))]:
         try:
             times = process.cpu_times()
         except psutil.Error:
@@ -66,7 +67,7 @@ def scripted_demo(folder: Path, slug: str) -> Path:
 
 
 @contextmanager
-def stack(data: Path, port: int) -> Iterator[dict[str, psutil.Process]]:
+def stack(data: Path, port: int) -> Iterator[Parts]:
     """Servers, web and worker; yields the processes whose CPU counts."""
     servers = Servers(data)
     environ = servers.environ() | {
@@ -83,15 +84,18 @@ def stack(data: Path, port: int) -> Iterator[dict[str, psutil.Process]]:
     try:
         manage("migrate", "--verbosity=0")
         manage("collectstatic", "--verbosity=0", "--no-input")
-        for program in programs(port):
-            started.append(subprocess.Popen(program.command, cwd=ROOT, env=environ, stdout=log, stderr=log))
+        web, *others = programs(port)
+        with socket.create_server(("127.0.0.1", port), backlog=512) as listening:
+            for _ in range(web.copies):  # as the process manager does: every copy listens on one socket, as its input
+                started.append(launch(web, environ, log, listening.fileno()))
+        started += [launch(program, environ, log) for program in others]
         await_ready(port)
         assert servers.postgres.pid() is not None
         assert servers.redis.pid() is not None
         yield {
-            "web": psutil.Process(started[0].pid),
-            "postgres": psutil.Process(servers.postgres.pid()),
-            "redis": psutil.Process(servers.redis.pid()),
+            "web": [psutil.Process(process.pid) for process in started[: web.copies]],
+            "postgres": [psutil.Process(servers.postgres.pid())],
+            "redis": [psutil.Process(servers.redis.pid())],
         }
     finally:
         for process in reversed(started):
@@ -103,6 +107,13 @@ def stack(data: Path, port: int) -> Iterator[dict[str, psutil.Process]]:
                 end(process.pid)
         servers.stop()
         log.close()
+
+
+def launch(
+    program: Any, environ: dict[str, str], log: IO[bytes], stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
+    """Start a program of the demo."""
+    return subprocess.Popen(program.command, cwd=ROOT, env=environ, stdin=stdin, stdout=log, stderr=log)
 
 
 def manage(*arguments: str) -> str:
@@ -133,7 +144,7 @@ def await_stock(slug: str) -> None:
     raise SystemExit(f"The stock of texts was not ready within {STOCK_S} s: {counts}")
 
 
-def run(folder: Path, port: int, parts: dict[str, psutil.Process], people: int, at_once: int) -> dict[str, Any]:
+def run(folder: Path, port: int, parts: Parts, people: int, at_once: int) -> dict[str, Any]:
     """One crowd through a fresh study; CPU by part, per durable choice or judgment."""
     slug = f"bench-{people}"
     manage("study", "load", str(scripted_demo(folder, slug)))

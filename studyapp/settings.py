@@ -39,6 +39,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -72,12 +73,9 @@ DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"]["connect_timeout"] = 5
-if env.bool("PALATE_DB_POOL", default=False):
-    DATABASES["default"]["OPTIONS"]["pool"] = {
-        "min_size": 2,
-        "max_size": env.int("PALATE_DB_POOL_SIZE", default=16),
-        "timeout": 20,
-    }
+DATABASES["default"]["CONN_MAX_AGE"] = 600
+# Threads a web process answers pages with; each keeps one database connection.
+WEB_THREADS = env.int("PALATE_WEB_THREADS", default=10)
 
 REDIS_URL: str = env.str("REDIS_URL", default="redis://127.0.0.1:6379")
 

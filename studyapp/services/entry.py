@@ -277,14 +277,27 @@ def decline(participant: Participant) -> None:
     participant.refresh_from_db()
 
 
+# What pages of every choice read; the rest of the row is read when a page asks for it.
+PAGE_FIELDS = (
+    *(
+        "code",
+        "seat",
+        "state",
+        "state_before",
+        "panel",
+        "shots_done_at",
+        "wait_started_at",
+        "waited_ms",
+        "breaks_taken",
+    ),
+    *("last_seen_at", "debriefed_at", "ended_at", "study__slug", "study__version", "study__title", "study__state"),
+    *("study__protocol_hash",),
+)
+
+
 def by_code(slug: str, code: str) -> Participant | None:
     """The participant of a signed cookie, with the study."""
-    return (
-        Participant.objects.select_related("study")
-        .defer("study__documents", "study__protocol")
-        .filter(study__slug=slug, code=code)
-        .first()
-    )
+    return Participant.objects.select_related("study").only(*PAGE_FIELDS).filter(study__slug=slug, code=code).first()
 
 
 def by_resume_token(slug: str, token: str) -> Participant | None:

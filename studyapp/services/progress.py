@@ -32,9 +32,12 @@ class Invalid(ValueError):
 MOVING = ("state", "debriefed_at", "breaks_taken", "wait_started_at", "waited_ms", "shots_done_at", "last_seen_at")
 
 
+LOCKED = ("study", "seat", "code", "state_before", "ended_at", *MOVING)
+
+
 def lock(participant: Participant) -> Participant:
     """The participant's row as it is now, locked until the transaction ends."""
-    person = Participant.objects.select_for_update().get(pk=participant.pk)
+    person = Participant.objects.select_for_update().only(*LOCKED).get(pk=participant.pk)
     person.study = participant.study
     return person
 
@@ -97,6 +100,7 @@ def _after_choice(person: Participant) -> None:
         _advance(person)
     else:
         person.upcoming = coming
+        judging.present(coming)  # this answer shows it
 
 
 def judge(
@@ -173,6 +177,8 @@ def _advance(person: Participant) -> None:
         _stop_clock(person, current.ready_at or now)
         if person.state == State.WAITING:
             _move(person, State.JUDGING, judging_at=now)
+        if not break_due(person, current):
+            judging.present(current)  # the page that looks again shows it
     elif person.wait_started_at is None:
         person.wait_started_at = now
         person.save(update_fields=["wait_started_at"])
