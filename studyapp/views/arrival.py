@@ -76,19 +76,25 @@ def arrival_from(given: Mapping[str, str], device: str = "") -> Arrival:
 
 def _from_panel(link: PanelLink, given: Mapping[str, str], device: str) -> Arrival:
     panel_id, session = _value(given, link.id), _value(given, link.session)
-    hidden = {name: _value(given, name) for name in link.names}
+    hidden = {name: _value(given, name) for name in link.names if name != link.id or panel_id}
+    if not session and link.session != link.id:
+        # The form's own mark stands in: a second click is the same person, a link with the same id alone is not.
+        mark = _mark(given)
+        hidden["mark"], session = mark, f"form:{mark}"
     if not panel_id:
         # The form asks for the id by hand, in a field of the same name.
-        return Arrival(Entry(panel=link.panel, device=device), {n: v for n, v in hidden.items() if n != link.id}, link)
+        return Arrival(Entry(panel=link.panel, device=device), hidden, link)
     entry = Entry(
         panel=link.panel, panel_id=panel_id, panel_study=_value(given, link.study), panel_session=session, device=device
     )
     return Arrival(entry, hidden)
 
 
+def _mark(given: Mapping[str, str]) -> str:
+    """128 random bits that a form carries, so that its second click is told from another person's first."""
+    return _value(given, "mark") or secrets.token_urlsafe(16)
+
+
 def _from_open_link(given: Mapping[str, str], device: str) -> Arrival:
-    """An open entry is told from a second click on the same button by a random mark in the form."""
-    mark = _value(given, "mark")
-    if not mark:
-        return Arrival(Entry(device=device), {"mark": secrets.token_urlsafe(16)})
+    mark = _mark(given)
     return Arrival(Entry(panel_id=mark, panel_session=mark, device=device), {"mark": mark})

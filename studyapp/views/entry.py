@@ -65,6 +65,14 @@ def _returning(slug: str, arrival: Arrival) -> Participant | None:
     return door.by_panel(slug, entry.panel, entry.panel_id, entry.panel_session) if entry.panel_id else None
 
 
+def _is_theirs(arrival: Arrival, here: Participant) -> bool:
+    """True when the link's panel id is that of the person whom the browser's own cookie proves."""
+    entry = arrival.entry
+    if not entry.panel_id or entry.panel != here.panel:
+        return False
+    return door.panel_key(here.study, entry.panel, entry.panel_id) == here.panel_key
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 def entry(request: HttpRequest, slug: str) -> HttpResponse:
     """GET explains; POST enrols, or brings back whoever was here before."""
@@ -75,7 +83,7 @@ def entry(request: HttpRequest, slug: str) -> HttpResponse:
     given = request.POST if request.method == "POST" else request.GET
     arrival = arrival_from(given.dict(), device_class(request))
     known = _returning(slug, arrival) if arrival.is_personal or not here else None
-    if here and (known == here or not arrival.is_personal):
+    if here and (known == here or not arrival.is_personal or _is_theirs(arrival, here)):
         return uncached(redirect_to(flow.url_for(here)))
     if request.method == "POST":
         return welcome_back(known) if known else _enrol(request, study, arrival)

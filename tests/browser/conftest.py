@@ -40,6 +40,9 @@ def server(transactional_db: None) -> Iterator[str]:
     """The address of a running Palate on the tests' database."""
     from studyapp.asgi import application
 
+    # The pages' threads outlive the test: their connections must not.
+    kept = connections.settings["default"]["CONN_MAX_AGE"]
+    connections.settings["default"]["CONN_MAX_AGE"] = 0
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -52,6 +55,7 @@ def server(transactional_db: None) -> Iterator[str]:
     running.should_exit = True
     running.force_exit = True
     thread.join(10)
+    connections.settings["default"]["CONN_MAX_AGE"] = kept
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -227,6 +228,23 @@ def test_an_invalid_form_comes_back_as_a_fragment_too(study: Study) -> None:
     assert response.status_code == 422
     assert b"<html" not in response.content
     assert b"Please choose one of the answers." in response.content
+
+
+def test_a_judged_pair_of_long_texts_weighs_little(study: Study) -> None:
+    walker = at_judge(study)
+    words = Path(django_settings.BASE_DIR, "studies", "fspo-openqa", "candidates.jsonl").read_text().split()
+    for number, generation in enumerate(Generation.objects.filter(study=study, state="ready")):
+        text = " ".join(words[300 * (number % 20) : 300 * (number % 20) + 300])
+        Generation.objects.filter(pk=generation.pk).update(text=text)
+    packed = {"Accept-Encoding": "gzip"}
+    fragment = walker.client.get(walker.url("judge"), headers={**HTMX, **packed})
+    assert fragment.headers["Content-Encoding"] == "gzip"
+    assert len(fragment.content) <= 6_000
+    whole = walker.client.get(walker.url("judge"), headers=packed)
+    static = Path(django_settings.BASE_DIR, "studyapp", "static", "palate")
+    assets = [static / name for name in re.findall(r'/static/palate/([^"]+)"', gzip.decompress(whole.content).decode())]
+    assert len(assets) + 1 <= 10
+    assert len(whole.content) + sum(len(gzip.compress(asset.read_bytes())) for asset in assets) <= 150_000
 
 
 # --- waiting ----------------------------------------------------------------------------------------------------------

@@ -51,6 +51,11 @@ def test_the_button_enrols_and_signs_the_browser_in(study: Study) -> None:
     assert cookie.value.split(":")[0] == walker.person.code
 
 
+def test_a_form_without_its_mark_enrols_all_the_same(study: Study) -> None:
+    walker = Walker(study).get()
+    assert walker.raw_post("", {}).headers["Location"] == walker.url("consent")
+
+
 def test_the_cookie_is_sent_over_https_only_when_the_site_is(study: Study, settings: Any) -> None:
     assert not Walker(study).enter().client.cookies["palate"]["secure"]
     settings.HTTPS = True
@@ -84,6 +89,20 @@ def test_an_unfilled_placeholder_asks_for_the_id_by_hand(study: Study) -> None:
     walker.send(PROLIFIC_PID="typed-by-hand")
     assert walker.at == walker.url("consent")
     assert Identity.objects.get(participant=walker.person).panel_id == "typed-by-hand"
+
+
+def test_an_id_typed_by_hand_survives_a_second_click_and_resumes_nobody_else(study: Study) -> None:
+    walker = Walker(study).get("", "?PROLIFIC_PID={{%PROLIFIC_PID%}}")
+    form = {**walker.form(), "PROLIFIC_PID": "by-hand"}
+    key = {"csrftoken": walker.client.cookies["csrftoken"].value}
+    clicks = [Client(), Client()]
+    for client in clicks:
+        client.cookies.load(key)
+        assert client.post(walker.url(), form).headers["Location"] == walker.url("consent")
+    assert people(study) == 1
+    assert Walker(study).enter("?PROLIFIC_PID=by-hand").response.status_code == 409
+    walker.send(PROLIFIC_PID="by-hand")
+    assert walker.get("", "?PROLIFIC_PID=by-hand").at == walker.url("consent")
 
 
 @pytest.mark.parametrize("panel", PANELS)
