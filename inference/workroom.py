@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 2.0
 # Subscribing to doorbells is repeated: the first time the broker, or this worker's own consumer, may not have been up.
-LISTEN_S = 30.0
+LISTEN_S, HEARING_S = 30.0, 1.0
 
 
 class Drainer(threading.Thread):
@@ -81,16 +81,19 @@ class WorkRoom:
         self._serves = None if serves is None else frozenset(serves)
         self._preload = tuple(preload)
         self._listen = listen
-        self._listen_at = time.monotonic() + LISTEN_S
+        self._unheard = threading.Event()
         self._drainers: dict[str, Drainer] = {}
         self._lock = threading.Lock()
         self._watch = threading.Thread(target=self._keep_watch, name="watch", daemon=True)
+        # Apart from the watch: a client library may wait for a dead broker for ever.
+        self._ears = threading.Thread(target=self._keep_listening, name="ears", daemon=True)
 
     def start(self) -> None:
         """Start the watch; threads of models follow with their work, those of `preload` load their engines now."""
         for spec in self._preload:
             self._drainer(spec.key, spec)
         self._watch.start()
+        self._ears.start()
 
     def ring(self, model_key: str) -> bool:
         """Wake the thread of a model; False when this worker does not serve it."""
@@ -100,8 +103,8 @@ class WorkRoom:
         return True
 
     def listen_soon(self) -> None:
-        """The broker hears us from now on: the watch's next round subscribes to the doorbells once more."""
-        self._listen_at = 0.0
+        """Subscribe to the doorbells of every model once more; for when the broker hears us from now on."""
+        self._unheard.set()
 
     def stop(self, grace_s: float) -> bool:
         """Claim nothing more, let batches finish for `grace_s` seconds, give the rest back; True when all ended."""
@@ -115,7 +118,7 @@ class WorkRoom:
             thread.join(max(0.0, until - time.monotonic()))
         try:
             returned = self.runner.give_back()
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
             logger.warning("what is held comes back when its lease is over: %s", str(error).strip())
         else:
             if returned:
@@ -129,7 +132,7 @@ class WorkRoom:
                 return known
             drainer = self._drainers[model_key] = Drainer(self.runner, model_key, spec)
         drainer.start()
-        self._listen(model_key)
+        self.listen_soon()
         return drainer
 
     def _keep_watch(self) -> None:
@@ -139,7 +142,6 @@ class WorkRoom:
                 queue.sweep(bells=False)
                 for key in queue.waiting_keys():
                     self.ring(key)
-                self._listen_when_due()
             except (DatabaseError, InterfaceError) as error:
                 logger.warning("the database cannot be reached: %s", str(error).strip())
                 connection.close()
@@ -148,9 +150,13 @@ class WorkRoom:
             self.runner.stopping.wait(POLL_S)
         connection.close()
 
-    def _listen_when_due(self) -> None:
-        if time.monotonic() >= self._listen_at:
-            self._listen_at = time.monotonic() + LISTEN_S
+    def _keep_listening(self) -> None:
+        while not self.runner.stopping.is_set():
+            self._unheard.wait(LISTEN_S)
+            self._unheard.clear()
+            # Celery says it is ready a moment before it hears.
+            if self.runner.stopping.wait(HEARING_S):
+                return
             for key in list(self._drainers):
                 self._listen(key)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -401,6 +402,7 @@ def test_a_doorbell_wakes_the_models_thread_at_once(rooms: list[WorkRoom], monke
 
 def test_a_worker_leaves_the_models_of_others_alone(rooms: list[WorkRoom], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workroom, "POLL_S", 0.1)
+    monkeypatch.setattr(workroom, "HEARING_S", 0.1)
     mine, ids = ask(2)
     theirs, others = ask(2, slots=3)
     heard: list[str] = []
@@ -411,6 +413,27 @@ def test_a_worker_leaves_the_models_of_others_alone(rooms: list[WorkRoom], monke
     time.sleep(0.3)
     assert Generation.objects.filter(pk__in=others, state=State.QUEUED).count() == 2
     assert heard == [mine]
+
+
+def test_a_broker_that_never_answers_keeps_nobody_from_working(
+    rooms: list[WorkRoom], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workroom, "POLL_S", 0.1)
+    monkeypatch.setattr(workroom, "HEARING_S", 0.0)
+    hanging = threading.Event()
+    released = threading.Event()
+
+    def listen(key: str) -> None:
+        hanging.set()
+        released.wait(20)
+
+    rooms.append(WorkRoom(listen=listen))
+    rooms[0].start()
+    ask(1)
+    assert hanging.wait(5)
+    _, ids = ask(3, slots=5)
+    wait_until(lambda: Generation.objects.filter(pk__in=ids, state=State.READY).count() == 3)
+    released.set()
 
 
 def test_a_worker_that_must_leave_gives_back_what_it_cannot_finish(

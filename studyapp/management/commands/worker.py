@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 class Command(BaseCommand):
     """One process: a Celery worker for the doorbells, and a thread for each base model."""
 
+    requires_system_checks: list[str] = []
     help = "Make texts for open studies, or for the named models alone, until SIGTERM."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -55,6 +56,8 @@ class Command(BaseCommand):
             preload=preload,
             listen=lambda key: listen(name, key),
         )
+        # Celery would run Django's checks once more, and those of some packages ask the database.
+        os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
         setup_logging.connect(keep_logging)
         # Work found before Celery was up had nobody to subscribe.
         worker_ready.connect(lambda **_: room.listen_soon(), weak=False)
