@@ -56,7 +56,9 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except OperationalError as error:
-        sys.exit(f"The database does not answer: {error}Check that it runs and that DATABASE_URL names it.")
+        sys.exit(
+            f"The database does not answer: {str(error).strip()}\nCheck that it runs and that DATABASE_URL names it."
+        )
     except ProgrammingError as error:
         if getattr(error.__cause__, "sqlstate", "") != "42P01":
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.admin import SimpleListFilter
+from django.contrib.admin.checks import ModelAdminChecks
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 from django.utils.html import format_html
@@ -44,6 +45,8 @@ class Locked:
 class ReadOnlyAdmin(Locked, ModelAdmin):
     """A table to look at. Only fields in `list_filter` may appear in an address, so nothing masked can be probed."""
 
+    # Unfold's checks look permissions up in the database, which is empty when `migrate` runs its checks.
+    checks_class = ModelAdminChecks
     list_per_page = 50
     list_max_show_all = 0
     list_disable_select_all = True
