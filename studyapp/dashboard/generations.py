@@ -155,7 +155,7 @@ class GenerationAdmin(ReadOnlyAdmin):
         return json.dumps(row.versions, sort_keys=True)
 
     # --- asking again ------------------------------------------------------------------------------------------------
-    def has_retry_permission(self, request: HttpRequest) -> bool:
+    def has_retry_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Who may ask again."""
         return request.user.has_perm(RETRY)
 
@@ -164,7 +164,7 @@ class GenerationAdmin(ReadOnlyAdmin):
         failed = str(object_id).isdigit() and Generation.objects.filter(pk=object_id, state=State.FAILED).exists()
         return super().get_actions_detail(request, object_id) if failed else []
 
-    @action(description="Retry", url_path="retry", icon="refresh", permissions=[RETRY])
+    @action(description="Retry", url_path="retry", icon="refresh", permissions=["retry"])
     def retry_one(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """One failed text goes back into the queue."""
         row = self.must_find(request, object_id, RETRY)

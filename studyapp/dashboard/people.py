@@ -127,7 +127,19 @@ class ParticipantAdmin(ReadOnlyAdmin):
         allowed = super().get_actions_detail(request, object_id)
         return [one for one in allowed if one.action_name.removeprefix("studyapp_participant_") in offered]
 
-    @action(description="Excuse", url_path="excuse", icon="sentiment_satisfied", permissions=[CHANGE])
+    def has_excuse_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may excuse somebody."""
+        return bool(request.user.has_perm(CHANGE))
+
+    def has_erase_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may withdraw somebody."""
+        return bool(request.user.has_perm(ERASE))
+
+    def has_identify_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may see panel ids."""
+        return bool(request.user.has_perm(IDENTITY))
+
+    @action(description="Excuse", url_path="excuse", icon="sentiment_satisfied", permissions=["excuse"])
     def excuse_action(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Let somebody go, paid, for a technical reason."""
         person = self.must_find(request, object_id, CHANGE)
@@ -147,7 +159,7 @@ class ParticipantAdmin(ReadOnlyAdmin):
 
     @action(
         description="Withdraw", url_path="withdraw", icon="person_remove", variant=ActionVariant.DANGER,
-        permissions=[ERASE],
+        permissions=["erase"],
     )  # fmt: skip
     def withdraw_action(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Erase everything of somebody who asks for it."""
@@ -168,7 +180,7 @@ class ParticipantAdmin(ReadOnlyAdmin):
         question = Question(f"Withdraw {person} and erase everything?", lines, "Erase everything", danger=True)
         return asking.ask(self, request, person, question, act)
 
-    @action(description="Panel id", url_path="identity", icon="fingerprint", permissions=[IDENTITY])
+    @action(description="Panel id", url_path="identity", icon="fingerprint", permissions=["identify"])
     def identity_action(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Show who the panel says this is; looking is logged."""
         person = self.must_find(request, object_id, IDENTITY)
