@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import uvicorn
 from django.db import connections
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from inference.models import Generation
 from inference.tasks import drain
@@ -28,6 +28,7 @@ PATIENCE_MS = 15_000
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One Chromium for all."""
+    expect.set_options(timeout=PATIENCE_MS)
     path = os.environ.get("PALATE_CHROMIUM") or shutil.which("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)

@@ -14,7 +14,7 @@ from annotations.models import Judgment, Preference
 from studyapp.models import Participant, Seat
 from tests import factory
 from tests.browser.conftest import Worker
-from tests.browser.person import Person
+from tests.browser.person import LOOKS, STANDARDS, Person
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Visit = Callable[..., Page]
@@ -85,6 +85,7 @@ def test_somebody_walks_it_by_keyboard_alone(visit: Visit, worker: Worker) -> No
             _tab_to(page, "Go on")
             keys.press("Enter")
             person.sees(f"Pair {number} of 12")
+        expect(page.locator("h1")).to_be_focused()
         keys.press("Tab")
         keys.press("1")
         keys.press("Tab")
@@ -108,7 +109,8 @@ def test_somebody_walks_it_by_keyboard_alone(visit: Visit, worker: Worker) -> No
 def test_every_page_passes_axe(visit: Visit, server: str, scheme: str) -> None:
     width = 375 if scheme == "dark" else 1280
     study = factory.open_study(max_enrolled=3, pay={"currency": "GBP", "amount": 3.5, "minutes": 20})
-    person = Person(visit(width=width, color_scheme=scheme, reduced_motion="reduce"), study)
+    page = visit(width=width, color_scheme=scheme, reduced_motion="reduce")
+    person = Person(page, study, STANDARDS if scheme == "light" else LOOKS)
     press, check = person.press, person.check_page
     person.go("", "?PROLIFIC_PID={{%PROLIFIC_PID%}}").check_page()
     person.go().check_page()
@@ -145,7 +147,7 @@ def test_every_page_passes_axe(visit: Visit, server: str, scheme: str) -> None:
 
 def test_the_kind_refusals_pass_axe(visit: Visit, server: str) -> None:
     study = factory.open_study(max_enrolled=2)
-    person = Person(visit(), study)
+    person = Person(visit(reduced_motion="reduce"), study)
     for address in ("?invite=nobody", "resume/unknown", "nowhere"):
         page, _, query = address.partition("?")
         person.go(page, f"?{query}" if query else "")
@@ -155,4 +157,4 @@ def test_the_kind_refusals_pass_axe(visit: Visit, server: str) -> None:
         person.check_page()
     person.go().press("Begin").press("I do not want to take part").sees("That is fine").check_page()
     Seat.objects.update(state="taken")
-    Person(visit(), study).go().sees("All places are taken").check_page()
+    Person(visit(reduced_motion="reduce"), study).go().sees("All places are taken").check_page()
