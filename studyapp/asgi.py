@@ -22,7 +22,7 @@ from studyapp.live import ends_in_time, websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": WSGIMiddleware(pages, workers=settings.WEB_THREADS),
+        "http": WSGIMiddleware(pages, workers=settings.WEB_THREADS),  # type: ignore[arg-type]
         "websocket": ends_in_time(AllowedHostsOriginValidator(URLRouter(websocket_urlpatterns))),
     }
 )
