@@ -65,7 +65,7 @@ def _markdown() -> MarkdownIt:
 
 
 def titled(markdown: str, otherwise: str) -> tuple[str, str]:
-    """A document's own first heading and the rest of it; `otherwise` and all of it when it begins with something else."""
+    """A document's own first heading and the rest of it; `otherwise` and all of it where there is none."""
     tokens = _markdown().parse(markdown)
     if len(tokens) > 2 and tokens[0].type == "heading_open" and tokens[0].map:
         # What is written, without the marks of emphasis or links.
