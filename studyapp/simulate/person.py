@@ -127,8 +127,9 @@ class Person:
         started = time.monotonic()
         status = page.tree.css_first("#wait-status")
         live = status.attributes.get("data-live") if status else None
-        if not (live and await self.browser.nudge(urlsplit(live).path, POLL_S)) and not live:
-            await asyncio.sleep(POLL_S)
+        if not (live and await self.browser.nudge(urlsplit(live).path, POLL_S)):
+            # A socket that is refused at once is no reason to ask more often than a page does.
+            await asyncio.sleep(max(0.0, POLL_S - (time.monotonic() - started)))
         shown = await self.browser.get(f"/s/{self.slug}/wait/")
         self.diary.wait_s += time.monotonic() - started
         return shown
