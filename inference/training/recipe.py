@@ -29,14 +29,10 @@ class ModelShape(_Strict):
     context: int = Field(ge=128)
 
 
-class Stage(_Strict):
-    """One stretch of training on one mix of rows. `rows` counts examples, `batch` rows a step."""
+class Part(_Strict):
+    """One kind of row of a stage and its share of the batches; the shares of a stage are weights."""
 
-    name: str
-    rows: int = Field(gt=0)
-    batch: int = Field(gt=0)
-    learning_rate: float = Field(gt=0)
-    schedule: str = "constant_with_warmup"
+    share: float = Field(gt=0)
     shots: list[int] = Field(min_length=1)
     forced: tuple[float, float] = (0.0, 0.0)
     gists: int = Field(default=0, ge=0)
@@ -45,6 +41,17 @@ class Stage(_Strict):
     def mix(self) -> Mix:
         """What its rows are made of."""
         return Mix(tuple(self.shots), self.forced, self.gists)
+
+
+class Stage(_Strict):
+    """One stretch of training. `rows` counts examples, `batch` rows a step; a batch is of one part."""
+
+    name: str
+    rows: int = Field(gt=0)
+    batch: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    schedule: str = "constant_with_warmup"
+    parts: list[Part] = Field(min_length=1)
 
 
 class Recipe(_Strict):

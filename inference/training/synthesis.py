@@ -35,7 +35,7 @@ _KINDS = {REVIEWS: ("film", "series", "novel"), EXPLANATIONS: ("topic",), OPEN: 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """What the rows of one stage are made of.
+    """One kind of row.
 
     `shots` are the numbers of shots to draw from; `forced` the share of sign-forcing pairs at the first and at the last
     row, annealed linearly; `gists`, when not 0, cuts answers to their lead-ins and questions to their subject, with so
@@ -65,7 +65,7 @@ def draw_row(mix: Mix, *, shots: int, forced: float, rng: random.Random) -> Row:
     taste = Taste.draw(rng)
     is_forced = rng.random() < forced
     pairs = [_pair(taste, is_forced, mix.gists, rng) for _ in range(shots)]
-    question = training_question(rng)
+    question = draw_question(rng, held_out=False) if mix.gists else training_question(rng)
     asked = question.subject.name if mix.gists else question.text
     return Row(fspo_prompt(asked, pairs), fspo_target(_text(question, taste, mix.gists, rng)), shots)
 
@@ -77,7 +77,7 @@ def training_question(rng: random.Random) -> Question:
 
 
 def _pair(taste: Taste, forced: bool, gists: int, rng: random.Random) -> Shot:
-    question = training_question(rng)
+    question = draw_question(rng, held_out=False) if gists else training_question(rng)
     preferred, dispreferred = draw_styles(taste, rng, forced=forced)
     if gists:
         # Shuffled, so that a lead-in cannot be found by the one before it: what block it stands in must be learnt.

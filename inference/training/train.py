@@ -40,7 +40,7 @@ INITIAL_SPREAD = 0.04  # twice the library's: attention in so narrow a model oth
 class Rows(Dataset[dict[str, list[int]]]):
     """The rows of one stage, made when asked for. Row i depends on seed, stage and i alone.
 
-    Rows of one batch have the same number of shots, so that little of it is padding.
+    Rows of one batch are of one part and have the same number of shots, so that little of it is padding.
     """
 
     def __init__(self, stage: Stage, tokenizer: PreTrainedTokenizerFast, seed: int, context: int) -> None:
@@ -51,11 +51,12 @@ class Rows(Dataset[dict[str, list[int]]]):
 
     def text(self, index: int) -> Row:
         """Row `index` as text."""
-        start, end = self.stage.forced
-        of_batch = random.Random(f"{self.seed}/{self.stage.name}/shots/{index // self.stage.batch}")
-        shots = of_batch.choice(self.stage.shots)
+        of_batch = random.Random(f"{self.seed}/{self.stage.name}/batch/{index // self.stage.batch}")
+        (part,) = of_batch.choices(self.stage.parts, [part.share for part in self.stage.parts])
+        shots = of_batch.choice(part.shots)
+        start, end = part.forced
         rng = random.Random(f"{self.seed}/{self.stage.name}/{index}")
-        return draw_row(self.stage.mix, shots=shots, forced=start + (end - start) * index / len(self), rng=rng)
+        return draw_row(part.mix, shots=shots, forced=start + (end - start) * index / len(self), rng=rng)
 
     def __getitem__(self, index: int) -> dict[str, list[int]]:
         encoded = encode(self.text(index), self.tokenizer)

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from inference import prompts
 from inference.training.evaluate import Figures, draw_people, half_credit, table
 from inference.training.evaluate import main as evaluate
-from inference.training.recipe import RecipeError, Stage, load_recipe
+from inference.training.recipe import Part, RecipeError, Stage, load_recipe
 from inference.training.synthesis import Mix, Row, draw_row, training_question
 from inference.training.tokenizer import LAYOUT, train_tokenizer
 from inference.training.train import Collator, Rows, encode, main, new_model, tokenizer_texts
@@ -37,14 +37,22 @@ name = "plain"
 rows = 96
 batch = 8
 learning_rate = 2e-2
+[[stages.parts]]
+share = 1
 shots = [0]
 [[stages]]
 name = "full"
 rows = 16
 batch = 8
 learning_rate = 5e-3
+[[stages.parts]]
+share = 1
 shots = [0, 2]
 forced = [1.0, 0.0]
+[[stages.parts]]
+share = 1
+shots = [1]
+gists = 2
 """
 
 
@@ -127,7 +135,7 @@ def test_gists_are_a_quarter_as_long() -> None:
 
 
 def test_rows_are_the_same_in_every_run_and_differ_from_one_another(tokenizer: PreTrainedTokenizerFast) -> None:
-    stage = Stage(name="s", rows=64, batch=8, learning_rate=1e-3, shots=[0, 1, 4])
+    stage = Stage(name="s", rows=64, batch=8, learning_rate=1e-3, parts=[Part(share=1, shots=[0, 1, 4])])
     one, other = Rows(stage, tokenizer, 5, 2048), Rows(stage, tokenizer, 5, 2048)
     assert [one.text(i) for i in range(64)] == [other.text(i) for i in range(64)]
     assert len({one.text(i).prompt for i in range(64)}) == 64
@@ -135,7 +143,7 @@ def test_rows_are_the_same_in_every_run_and_differ_from_one_another(tokenizer: P
 
 
 def test_an_over_long_row_is_an_error_and_never_cut(tokenizer: PreTrainedTokenizerFast) -> None:
-    stage = Stage(name="long", rows=4, batch=1, learning_rate=1e-3, shots=[8])
+    stage = Stage(name="long", rows=4, batch=1, learning_rate=1e-3, parts=[Part(share=1, shots=[8])])
     with pytest.raises(ValueError, match=r"row 0 of stage 'long' has .* tokens, more than the model's context of 128"):
         Rows(stage, tokenizer, 1, 128)[0]
 
@@ -186,9 +194,9 @@ def test_a_missing_recipe_or_model_ends_with_a_message(tmp_path: Path, capsys: p
 
 def test_the_shipped_recipe_is_sound() -> None:
     recipe = load_recipe(RECIPE)
-    assert recipe.stages[0].shots == [0]
-    assert recipe.stages[-1].forced[1] == 0.0
-    assert max(recipe.stages[-1].shots) == 8
+    assert [part.shots for part in recipe.stages[0].parts] == [[0]]
+    assert [part.forced[1] for part in recipe.stages[-1].parts] == [0.0]
+    assert max(recipe.stages[-1].parts[0].shots) == 8
     assert recipe.model.context >= 2048
 
 
