@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from channels.layers import get_channel_layer
 from django.core import signing
+from django.db import connections
 
 from annotations.models import Comparison
 from inference.models import Generation
@@ -28,6 +30,15 @@ DEAD = {
         "CONFIG": {"hosts": [{"address": "unix:///nonexistent/redis.sock?db=1", "socket_connect_timeout": 1}]},
     }
 }
+
+
+@pytest.fixture(autouse=True)
+def short_connections() -> Iterator[None]:
+    """The sockets' threads outlive the tests: their database connections must not."""
+    kept = connections.settings["default"]["CONN_MAX_AGE"]
+    connections.settings["default"]["CONN_MAX_AGE"] = 0
+    yield
+    connections.settings["default"]["CONN_MAX_AGE"] = kept
 
 
 @pytest.fixture
