@@ -33,6 +33,7 @@ class Column:
     read: Callable[[Any], Any]
     arm: bool = False  # speaks of an arm, a model or a side: masked until unblinding
     text: bool = False  # free text or personal text: only when asked for by name
+    shown: bool = False  # a judged text: where one text serves many people, seeing it twice would tell its arm
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,12 @@ class Table:
 
     def rows(self, study: Study, options: Options) -> Iterator[Row]:
         """Stream the rows from a server-side cursor."""
-        hidden = {c.name for c in self.columns if (c.arm and options.blinded) or (c.text and not options.text)}
+        shared = any(arm.samples == "shared" for arm in study.spec.arms.values())
+        hidden = {
+            c.name
+            for c in self.columns
+            if (options.blinded and (c.arm or (c.shown and shared))) or (c.text and not options.text)
+        }
         shown = [column for column in self.columns if column.name not in hidden]
         empty: Row = dict.fromkeys(self.header)
         for record in self.query(study).iterator(chunk_size=CHUNK):
@@ -116,7 +122,7 @@ def _side(first: bool) -> Column:
         view = blinding.blind(row)
         return None if view is None else (view.first if first else view.second)
 
-    return Column("first_text" if first else "second_text", read, text=True)
+    return Column("first_text" if first else "second_text", read, text=True, shown=True)
 
 
 def _outcome(row: Judgment) -> str:

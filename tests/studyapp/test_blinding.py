@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from annotations import selectors
 from annotations.models import Comparison, Judgment, Preference
 from inference.models import Generation
 from studyapp import flow
+from studyapp.exports import export
 from studyapp.models import Participant, Seat, Study
 from studyapp.services import entry
 from studyapp.views import pages
@@ -275,3 +279,20 @@ def test_the_wait_page_counts_alike_whichever_of_a_pairs_texts_is_late(study: St
         seen.append([answer.body for answer in blinding.answers(walker)])
         assert walker.get("judge").at == walker.url("wait"), "half a pair was shown"
     assert seen[0] == seen[1]
+
+
+# --- researchers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("samples", ["per_seat", "shared"])
+def test_before_unblinding_no_exported_text_is_known_by_how_many_people_read_it(tmp_path: Path, samples: str) -> None:
+    """A shared baseline text would be the one that comes again and again: then no judged text leaves at all."""
+    arms = {"fspo": {"model": "script", "context": "own_shots"}, "base": {"model": "script", "samples": samples}}
+    study = factory.open_study(arms=arms, controls=[], max_enrolled=4)
+    for _ in range(4):
+        factory.completed(study)
+    files = export(study, tmp_path, format="jsonl", text=True)
+    rows = [json.loads(line) for path in files if "comparisons" in path.name for line in path.open()]
+    texts = Counter(row[name] for row in rows for name in ("first_text", "second_text") if row[name] is not None)
+    assert max(texts.values(), default=1) == 1
+    assert bool(texts) is (samples == "per_seat")
