@@ -28,6 +28,8 @@ class Person:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _listen(self, message: Any) -> None:
+        if "the server responded with a status of 4" in message.text:
+            return  # a refusal that the page explains
         if message.type == "error" or "Content Security Policy" in message.text:
             self.complaints.append(message.text)
 
