@@ -75,7 +75,7 @@ DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"]["connect_timeout"] = 5
 DATABASES["default"]["CONN_MAX_AGE"] = 600
 # Threads a web process answers pages with; each keeps one database connection.
-WEB_THREADS = env.int("PALATE_WEB_THREADS", default=10)
+WEB_THREADS = env.int("PALATE_WEB_THREADS", default=4)
 
 REDIS_URL: str = env.str("REDIS_URL", default="redis://127.0.0.1:6379")
 
@@ -193,7 +193,7 @@ WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not MANIFEST_STATIC
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "BACKEND": "studyapp.assets.AssetStorage"
         if MANIFEST_STATIC
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import CharField, QuerySet, Value
+from django.db.models.functions import MD5, Cast, Concat
 
 from annotations import blinding
 from annotations.models import Comparison, Judgment, Preference
@@ -89,7 +90,11 @@ def _preferences(study: Study) -> QuerySet[Any]:
 
 
 def _generations(study: Study) -> QuerySet[Any]:
-    return Generation.objects.filter(study=study).select_related("owner", "question").order_by("id")
+    rows = Generation.objects.filter(study=study).select_related("owner", "question")
+    if study.is_unblinded:
+        return rows.order_by("id")
+    # Stock is asked for before personal texts: before unblinding the order must not say which row is which.
+    return rows.order_by(MD5(Concat(Value(study.seat_salt), Cast("id", CharField()))))
 
 
 def _comparisons(study: Study) -> QuerySet[Any]:

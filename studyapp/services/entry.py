@@ -266,12 +266,13 @@ def _write_comparisons(participant: Participant, seat: Seat, plan: SeatPlan, que
 
 
 def decline(participant: Participant) -> None:
-    """No consent, kindly: the seat is free again at once."""
+    """No consent, kindly: the seat is free again at once, and who came is forgotten but for the keyed hash."""
     with transaction.atomic():
         changed = Participant.objects.filter(pk=participant.pk, state=Participant.State.ENROLLED).update(
-            state=Participant.State.DECLINED, ended_at=timezone.now(), seat=None
+            state=Participant.State.DECLINED, ended_at=timezone.now(), seat=None, device=""
         )
         if changed:
+            Identity.objects.filter(participant=participant).delete()
             seats.free(participant.seat_id)
             log(participant.study, "declined", participant=participant)
     participant.refresh_from_db()

@@ -144,3 +144,16 @@ def test_cells_survive_quotes_commas_and_line_breaks(texts: list[str]) -> None:
 def test_missing_is_not_the_text_na() -> None:
     assert cell(None) == MISSING
     assert cell(MISSING) != MISSING
+
+
+@pytest.mark.django_db
+def test_the_order_of_blinded_generations_does_not_follow_their_making(tmp_path: Path) -> None:
+    study = factory.open_study()
+    for _ in range(3):
+        factory.elicited(study)
+    Generation.objects.filter(study=study, owner__isnull=False).update(tries=2)  # a mark that only personal texts bear
+    (path,) = (p for p in export(study, tmp_path, format="jsonl") if "generations" in p.name)
+    tries = [json.loads(line)["tries"] for line in path.open()]
+    personal = [number for number, value in enumerate(tries) if value == 2]
+    assert len(personal) == 15
+    assert min(personal) < len(tries) - 15, "all personal texts stand at the end, in the order of making"

@@ -1,0 +1,99 @@
+"""The bridge from ASGI to Django's synchronous stack: one thread hop a request, each thread with its own connection.
+
+Under Django's own ASGI handler every middleware's hook and every view hops between threads; a WSGI adapter hops for
+every part of the answer. All pages here are synchronous and small, so a request is read whole, answered whole on a pool
+thread, and sent whole. `docs/decisions/pages-on-threads.md` has the figures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from django.conf import settings
+from django.core import signals
+from django.core.handlers.asgi import ASGIRequest, get_script_prefix
+from django.core.handlers.base import BaseHandler
+from django.http import HttpResponse, HttpResponseBase
+from django.urls import set_script_prefix
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+MAX_BODY = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response as ASGI sends it."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class Pages(BaseHandler):
+    """The ASGI application of every page. `threads`: requests a process answers at once."""
+
+    def __init__(self, threads: int) -> None:
+        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="page")
+        self.load_middleware(is_async=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Somebody who hangs up early gets no answer, but what they sent is stored."""
+        body = await self._read(receive)
+        if body is None:
+            return
+        answer = await asyncio.get_running_loop().run_in_executor(self.pool, self.answer, scope, body)
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        """The whole body, one byte over the limit at most; None when the browser hung up before it was sent."""
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")[: MAX_BODY + 1 - len(body)]
+            if not message.get("more_body"):
+                return bytes(body)
+
+    def answer(self, scope: Scope, body: bytes) -> Answer:
+        """The answer, made on this thread with Django's request signals, which look after database connections."""
+        set_script_prefix(get_script_prefix(scope))
+        signals.request_started.send(sender=type(self), scope=scope)
+        response = self._respond(scope, body)
+        response._handler_class = type(self)  # type: ignore[attr-defined]
+        try:
+            return Answer(response.status_code, _headers(response), b"".join(_chunks(response)))
+        finally:
+            response.close()
+
+    def _respond(self, scope: Scope, body: bytes) -> HttpResponseBase:
+        if len(body) > MAX_BODY:
+            return HttpResponse("That is more than a page sends.", status=413, content_type="text/plain")
+        try:
+            request = ASGIRequest(scope, BytesIO(body))
+        except UnicodeDecodeError:
+            return HttpResponse("The address is not valid UTF-8.", status=400, content_type="text/plain")
+        return self.get_response(request)
+
+
+def _chunks(response: HttpResponseBase) -> Any:
+    """The parts of a body, a file's as well."""
+    return response.streaming_content if response.streaming else (response.content,)  # type: ignore[attr-defined]
+
+
+def _headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
+    named = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
+    return named + [(b"set-cookie", morsel.output(header="").strip().encode()) for morsel in response.cookies.values()]
+
+
+def pages() -> Pages:
+    """The application with the configured number of threads."""
+    return Pages(settings.WEB_THREADS)
