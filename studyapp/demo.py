@@ -39,7 +39,10 @@ class DemoError(Exception):
 
 
 def programs(port: int) -> list[Program]:
-    """What runs under the process manager: two web processes, one worker, the clock."""
+    """What runs under the process manager: two web processes, then one worker and the clock.
+
+    The worker waits for the web, which it would slow down: importing torch takes as long as serving the first page.
+    """
     python = sys.executable
     # No access log: addresses hold resume links and panel ids.
     web = [python, "-m", "uvicorn", "studyapp.asgi:application", "--fd", "0", "--no-access-log"]
@@ -48,8 +51,8 @@ def programs(port: int) -> list[Program]:
     beat += ["--schedule", str(settings.DATA_DIR / "run" / "beat-schedule")]
     return [
         Program("web", web, stop_s=10, port=port, copies=2),
-        Program("worker", [python, "manage.py", "worker", "--grace", "8"], stop_s=20),
-        Program("beat", beat, stop_s=10),
+        Program("worker", [python, "manage.py", "worker", "--grace", "8"], stop_s=20, later=True),
+        Program("beat", beat, stop_s=10, later=True),
     ]
 
 
@@ -185,6 +188,7 @@ def supervise(data: Path, port: int, login: tuple[str, str], say: Callable[[str]
     try:
         supervisor.start()
         await_ready(supervisor, port)
+        supervisor.start_rest()
         say(f"Participant: http://127.0.0.1:{port}/s/{SLUG}/")
         say(f"Admin: http://127.0.0.1:{port}/admin/")
         say(f"User: {login[0]}")

@@ -12,10 +12,11 @@ import signal
 import subprocess
 import sys
 import xmlrpc.client
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
@@ -32,7 +33,8 @@ class Program:
     """One supervised program: its name, its command line, and the seconds it may take to stop.
 
     With `port`, supervisord itself listens on 127.0.0.1 and hands the socket to each of `copies` processes as file
-    descriptor 0: one that is killed leaves no gap, no orphan and no taken port.
+    descriptor 0: one that is killed leaves no gap, no orphan and no taken port. With `later` it starts when
+    `Supervisor.start_rest` is called.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Program:
     stop_s: int = 15
     port: int = 0
     copies: int = 1
+    later: bool = False
 
 
 def end_leftovers(data: Path) -> int:
@@ -116,13 +119,22 @@ class Supervisor:
 
     def states(self) -> dict[str, str]:
         """Each program's state as supervisord puts it (RUNNING, FATAL, ...); empty while it does not answer."""
-        transport = SupervisorTransport(None, None, f"unix://{self.socket}")
         try:
-            proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
-            rows: list[dict[str, str]] = proxy.supervisor.getAllProcessInfo()  # type: ignore[assignment]
-            return {row["name"]: row["statename"] for row in rows}
+            with self._proxy() as proxy:
+                return {row["name"]: row["statename"] for row in proxy.supervisor.getAllProcessInfo()}
         except (OSError, xmlrpc.client.Error):
             return {}
+
+    def start_rest(self) -> None:
+        """Start the programs that were to start later; `failed` names those that cannot."""
+        with suppress(OSError, xmlrpc.client.Error), self._proxy() as proxy:
+            proxy.supervisor.startProcessGroup("palate", False)
+
+    @contextmanager
+    def _proxy(self) -> Iterator[Any]:
+        transport = SupervisorTransport(None, None, f"unix://{self.socket}")
+        try:
+            yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
         finally:
             transport.close()
 
@@ -154,7 +166,7 @@ class Supervisor:
         return (
             f"[{kind}:{program.name}]\n{listening}process_name={name}\nnumprocs={program.copies}\n"
             f"command={self._quoted(shlex.join(program.command))}\n"
-            "autorestart=true\nstartsecs=2\nstartretries=10\n"
+            f"autostart={str(not program.later).lower()}\nautorestart=true\nstartsecs=2\nstartretries=10\n"
             f"stopsignal=TERM\nstopwaitsecs={program.stop_s}\nkillasgroup=true\nredirect_stderr=true\n"
             f"stdout_logfile={self._quoted(self.logs)}/{name}.log\n"
             "stdout_logfile_maxbytes=10MB\nstdout_logfile_backups=3"
