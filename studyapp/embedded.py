@@ -51,6 +51,14 @@ def data_folder(environ: MutableMapping[str, str] = os.environ) -> Path:
     return Path(given).expanduser().absolute() if given else BASE / "var" / "data"
 
 
+def forget_socket_folder(home: Path, uid: int) -> None:
+    """Remove the folder under /tmp that `socket_folder` made for `home`, once it is empty."""
+    place = socket_folder(home, uid)
+    if place != home:
+        with suppress(OSError):
+            place.rmdir()
+
+
 def private_folder(path: Path) -> Path:
     """Make `path` a folder that other accounts cannot open. Raises EmbeddedError where it cannot be."""
     with readable_errors(path):
@@ -147,6 +155,8 @@ class Postgres:
             if done.returncode == 0:
                 break
         end(pid)
+        account = self._account()
+        forget_socket_folder(self.folder, account.uid if account else os.geteuid())
 
     def kill(self) -> None:
         """End the postmaster and its children at once, as a crash would."""
@@ -276,6 +286,7 @@ class Redis:
         """Stop the server, its file written, and wait for its end."""
         if (pid := self.pid()) is not None:
             end(pid)
+            forget_socket_folder(self.folder, os.geteuid())
 
     def kill(self) -> None:
         """End the server at once, as a crash would."""

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
-from studyapp.embedded import BASE, private_folder, socket_folder
+from studyapp.embedded import BASE, forget_socket_folder, private_folder, socket_folder
 from studyapp.processes import end, is_alive, tail
 
 MARK = "PALATE_SUPERVISED"
@@ -157,6 +157,8 @@ class Supervisor:
                 self._process.kill()
                 self._process.wait()
         end_leftovers(self.data)
+        self.socket.unlink(missing_ok=True)
+        forget_socket_folder(self.run, os.geteuid())
 
     def _section(self, program: Program) -> str:
         kind, name, listening = "program", program.name, ""

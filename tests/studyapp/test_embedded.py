@@ -200,6 +200,7 @@ def test_any_folder_name_will_do(short_path: Path, name: str) -> None:
         folder = Path(found["REDIS_URL"].removeprefix("unix://")).parent
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert server_pids(data) - {os.getpid()} == set()
+    assert not folder.exists(), "its sockets lay under /tmp"
 
 
 def test_a_socket_folder_of_somebody_else_is_refused(short_path: Path) -> None:
