@@ -46,7 +46,8 @@ def programs(port: int) -> list[Program]:
     python = sys.executable
     # No access log: addresses hold resume links and panel ids.
     web = [python, "-m", "uvicorn", "studyapp.asgi:application", "--fd", "0", "--no-access-log"]
-    web += ["--log-level", "warning", "--timeout-graceful-shutdown", "3"]
+    # Django decides whom to believe about addresses (PALATE_TRUSTED_PROXIES), not the server.
+    web += ["--no-proxy-headers", "--log-level", "warning", "--timeout-graceful-shutdown", "3"]
     beat = [python, "-m", "celery", "-A", "studyapp", "beat", "--loglevel", "WARNING", "--pidfile", ""]
     beat += ["--schedule", str(settings.DATA_DIR / "run" / "beat-schedule")]
     return [
