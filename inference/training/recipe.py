@@ -35,12 +35,11 @@ class Part(_Strict):
     share: float = Field(gt=0)
     shots: list[int] = Field(min_length=1)
     forced: tuple[float, float] = (0.0, 0.0)
-    gists: int = Field(default=0, ge=0)
 
     @property
     def mix(self) -> Mix:
         """What its rows are made of."""
-        return Mix(tuple(self.shots), self.forced, self.gists)
+        return Mix(tuple(self.shots), self.forced)
 
 
 class Stage(_Strict):

@@ -1,8 +1,9 @@
 """The bundled model's tokenizer: byte-level BPE on the world's text.
 
-The fixed lines of the FSPO layout are one token each, and so are runs of up to three words of the world's fixed
-phrases: rows are then less than half as long, and examples a second decide what a small model learns. Everything else
-falls back to pieces of words and in the end to bytes, so that any text survives unchanged.
+The fixed lines of the FSPO layout are one token each, and so are the world's phrases: lead-ins, the fixed parts of
+sentences and questions, and the names of its subjects. An answer is then some fifteen tokens long, and examples a
+second decide what a small model learns in context. Everything else falls back to pieces of words and in the end to
+bytes, so that any text survives unchanged.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast
 
 from inference import prompts
-from inference.world.forms import BODIES, LEADS
+from inference.world.forms import BODIES, LEADS, WHO
+from inference.world.subjects import ASKED, SUBJECTS
 from inference.world.tastes import TRAITS
 
 END, PAD = "<|end|>", "<|pad|>"
@@ -29,16 +31,17 @@ LAYOUT = (
     prompts.DISPREFERRED_HEADING,
     prompts.DESCRIPTION_HEADING,
 )
-WORDS_A_TOKEN = 3
 
 
 def phrases() -> tuple[str, ...]:
-    """The multi-word tokens: lead-ins, and bodies cut at their slots and then every three words."""
+    """The phrase tokens: lead-ins, names, people, and what stands between the slots of bodies and questions."""
     opening = next(iter(TRAITS.values()))
     found = [lead if pole in opening else f" {lead}" for pole, leads in LEADS.items() for lead in leads]
+    found += [f" {subject.name}" for subject in SUBJECTS] + [f" {who}" for who in WHO]
     bodies = (body for forms in BODIES.values() for texts in forms.values() for body in texts)
-    found += [chunk for body in bodies for chunk in _chunks(f" {body}")]
-    return tuple(sorted({phrase for phrase in found if " " in phrase.strip()}))
+    found += [piece for body in bodies for piece in _pieces(f" {body}")]
+    found += [piece for forms in ASKED.values() for form in forms for piece in _pieces(form)]
+    return tuple(sorted({phrase for phrase in found if len(phrase.strip()) > 1}))
 
 
 def train_tokenizer(texts: Iterable[str], *, vocabulary: int, context: int) -> PreTrainedTokenizerFast:
@@ -70,8 +73,8 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int, context: int) -> P
     )
 
 
-def _chunks(body: str) -> Iterator[str]:
-    for piece in re.split(r"\{\w+\}", body):
-        words = re.findall(r" [^ ]+", piece)
-        for start in range(0, len(words), WORDS_A_TOKEN):
-            yield "".join(words[start : start + WORDS_A_TOKEN])
+def _pieces(form: str) -> Iterator[str]:
+    """The fixed text between the slots of a form. The blank before a slot belongs to what fills it."""
+    for piece in re.split(r" \{\w+\}", form):
+        if piece:
+            yield piece

@@ -71,7 +71,7 @@ ASKED: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A thing to ask about. `held_out` subjects never occur in training."""
+    """A thing to ask about. `held_out` subjects occur in no preference a model is trained on, only in plain answers."""
 
     name: str
     domain: str
