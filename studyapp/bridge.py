@@ -8,6 +8,8 @@ thread, and sent whole. `docs/decisions/pages-on-threads.md` has the figures.
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from django.conf import settings
 from django.core import signals
 from django.core.handlers.asgi import ASGIRequest, get_script_prefix
 from django.core.handlers.base import BaseHandler
+from django.db import connection
 from django.http import HttpResponse, HttpResponseBase
 from django.urls import set_script_prefix
 
@@ -25,6 +28,8 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 MAX_BODY = 1024 * 1024
+# A connection used this recently is not asked whether it lives: one statement in eight saved.
+WARM_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Pages(BaseHandler):
 
     def __init__(self, threads: int) -> None:
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="page")
+        self.used = threading.local()
         self.load_middleware(is_async=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,12 +73,20 @@ class Pages(BaseHandler):
         """The answer, made on this thread with Django's request signals, which look after database connections."""
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(sender=type(self), scope=scope)
+        self._trust_a_warm_connection()
         response = self._respond(scope, body)
         response._handler_class = type(self)  # type: ignore[attr-defined]
         try:
             return Answer(response.status_code, _headers(response), b"".join(_chunks(response)))
         finally:
             response.close()
+
+    def _trust_a_warm_connection(self) -> None:
+        """Skip the health check of a connection that this thread used a moment ago."""
+        now, last = time.monotonic(), getattr(self.used, "at", -WARM_S)
+        if now - last < WARM_S:
+            connection.health_check_done = True  # type: ignore[attr-defined]
+        self.used.at = now
 
     def _respond(self, scope: Scope, body: bytes) -> HttpResponseBase:
         if len(body) > MAX_BODY:

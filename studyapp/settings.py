@@ -75,7 +75,7 @@ DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"]["connect_timeout"] = 5
 DATABASES["default"]["CONN_MAX_AGE"] = 600
 # Threads a web process answers pages with; each keeps one database connection.
-WEB_THREADS = env.int("PALATE_WEB_THREADS", default=4)
+WEB_THREADS = env.int("PALATE_WEB_THREADS", default=3)
 
 REDIS_URL: str = env.str("REDIS_URL", default="redis://127.0.0.1:6379")
 
