@@ -51,10 +51,11 @@ def paragraphs(text: str) -> SafeString:
 
 
 def _shift_headings(state: StateCore) -> None:
-    """A page has one h1, its own: a document's headings start below it."""
-    for token in state.tokens:
-        if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
+    """A page has one h1, its own: a document's highest headings become h2, and no level is left out on the way."""
+    headings = [token for token in state.tokens if token.type in ("heading_open", "heading_close")]
+    down = 2 - min((int(token.tag[1]) for token in headings), default=2)
+    for token in headings:
+        token.tag = f"h{min(int(token.tag[1]) + down, 6)}"
 
 
 @lru_cache(maxsize=1)

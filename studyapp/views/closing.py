@@ -16,6 +16,14 @@ from studyapp.views.pages import Context, go_on, shows, state_page
 
 State = Participant.State
 PROLIFIC = "https://app.prolific.com/submissions/complete"
+HEADINGS = {
+    State.DECLINED: "That is fine",
+    State.STOPPED: "You have stopped",
+    State.WITHDRAWN: "Everything is erased",
+    State.EXCUSED: "Thank you for waiting",
+    State.SCREENED_OUT: "This study needs other people",
+    State.TIMED_OUT: "Your time is over",
+}
 PANEL_NAMES = {"prolific": "Prolific", "connect": "Connect", "sona": "SONA"}
 REDIRECT_S = 12
 
@@ -79,7 +87,7 @@ def ended_context(request: HttpRequest, participant: Participant, place: Place) 
     may_resume = leaving.may_resume(participant)
     gone = participant.state in (State.WITHDRAWN, State.DECLINED)
     return {
-        "title": "Welcome back" if may_resume else "You have left this study",
+        "title": "Welcome back" if may_resume else HEADINGS[State(participant.state)],
         "state": participant.state,
         "may_resume": may_resume,
         "exit": None if may_resume else exit_of(participant),

@@ -12,7 +12,7 @@ from studyapp.views.pages import for_participants, page, redirect_to
 from studyapp.views.resume import resume_url
 
 State = Participant.State
-WAYS = {"later": "Come back later", "keep": "Stop and keep my answers", "erase": "Stop and erase everything"}
+WAYS = {"later": "Come back later", "keep": "Stop and keep your answers?", "erase": "Stop and erase everything?"}
 
 
 def _open_ways(participant: Participant) -> tuple[str, ...]:
@@ -32,7 +32,8 @@ def stop(request: HttpRequest, participant: Participant) -> HttpResponse:
     ways = _open_ways(participant)
     if not ways:
         return redirect_to(flow.url_for(participant))
-    context = {"title": "Stop", "ways": ways, "back": flow.url_for(participant)}
+    title = "Your data" if ways == ("erase",) else "Do you want to stop?"
+    context = {"title": title, "ways": ways, "back": flow.url_for(participant)}
     return page(request, participant.study, "stop", context)
 
 
@@ -46,11 +47,13 @@ def stop_way(request: HttpRequest, participant: Participant, way: str) -> HttpRe
     if request.method == "POST":
         return {"later": _later, "keep": _keep, "erase": _erase}[way](request, participant)
     token = _kept_link(request, participant) if way == "later" else ""
+    finished = not participant.is_unfinished
+    title = "See you later" if token else "Erase everything?" if finished and way == "erase" else WAYS[way]
     context = {
-        "title": WAYS[way],
+        "title": title,
         "way": way,
         "hours": participant.study.spec.sessions.resume_hours,
-        "finished": not participant.is_unfinished,
+        "finished": finished,
         "link": resume_url(request, participant, token) if token else "",
         "back": flow.url_for(participant),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -110,4 +111,9 @@ class Person:
         assert not problems, f"{self.heading}: {problems}"
         width = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert width[0] <= width[1], f"{self.heading}: {width[0]} px wide in a window of {width[1]}"
+        said = self.page.title().removeprefix("Error: ").split(" · ")[0]
+        assert said == self.heading, f"the title says {said}, the page {self.heading}"
+        levels = [int(node.evaluate("node => node.tagName[1]")) for node in self.page.locator("h1, h2, h3, h4").all()]
+        assert levels.count(1) == 1
+        assert all(after <= before + 1 for before, after in pairwise(levels)), f"{self.heading}: headings {levels}"
         assert not self.complaints, self.complaints

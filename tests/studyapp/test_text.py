@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
@@ -54,6 +56,13 @@ def test_markdown_of_a_document_is_rendered_below_the_pages_own_heading() -> Non
     assert "<em>short</em>" in html
     assert 'href="https://example.org"' in html
     assert 'rel="noopener noreferrer"' in html
+
+
+def test_a_documents_headings_follow_the_pages_own_without_a_gap() -> None:
+    _, rest = titled("# Before you begin\n\n## Who\n\n### Where\n\n## Why", "Otherwise")
+    html = document(rest)
+    assert re.findall(r"<h\d>\w+", html) == ["<h2>Who", "<h3>Where", "<h2>Why"]
+    assert "<h2>Deep" in document("#### Deep")
 
 
 def test_blank_lines_part_paragraphs_and_line_ends_stay() -> None:
