@@ -12,7 +12,7 @@ from studyapp.models import Identity, Participant
 from studyapp.services import leaving, progress
 from studyapp.views.consent import study_document
 from studyapp.views.device import once
-from studyapp.views.pages import Context, go_on, shows, state_page
+from studyapp.views.pages import Context, current, go_on, show, shows, state_page
 
 State = Participant.State
 PROLIFIC = "https://app.prolific.com/submissions/complete"
@@ -25,7 +25,7 @@ HEADINGS = {
     State.TIMED_OUT: "Your time is over",
 }
 PANEL_NAMES = {"prolific": "Prolific", "connect": "Connect", "sona": "SONA"}
-REDIRECT_S = 12
+REDIRECT_S = 30  # long enough to hear of it and to press "Stay here" (WCAG 2.2.1 asks for twenty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +98,11 @@ def ended_context(request: HttpRequest, participant: Participant, place: Place) 
 
 
 def come_back(request: HttpRequest, participant: Participant, place: Place) -> HttpResponse:
-    """timed_out -> where they were, inside the window."""
-    if request.POST.get("action") == "resume":
-        leaving.resume(participant)
+    """timed_out -> where they were, inside the window; without consent only while a place is free."""
+    if request.POST.get("action") == "resume" and not leaving.resume(participant):
+        participant, place = current(participant)
+        if place.page == "ended" and leaving.may_resume(participant):
+            return show(request, participant, place, full=True, title="All places are taken")
     return go_on(request, participant)
 
 

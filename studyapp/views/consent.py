@@ -30,6 +30,7 @@ def consent_context(request: HttpRequest, participant: Participant, place: Place
         **study_document(participant.study, "consent", "Your consent"),
         "may_stop": True,
         "min_age": spec.eligibility.min_age,
+        "lease_min": spec.sessions.lease_min,
         "privacy": spec.privacy,
         "given": {},
     }
@@ -65,6 +66,8 @@ def instructions_context(request: HttpRequest, participant: Participant, place: 
     return {
         **study_document(participant.study, "instructions", "How it works"),
         "link": resume_url(request, participant, token) if token else "",
+        "hours": participant.study.spec.sessions.resume_hours,
+        "lease_min": participant.study.spec.sessions.lease_min,
         "may_stop": True,
     }
 

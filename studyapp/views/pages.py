@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
+from itertools import chain
 from typing import Any, Concatenate, ParamSpec, cast
 from urllib.parse import urlsplit
 
@@ -13,10 +14,11 @@ from django.template.loader import render_to_string
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.views.decorators.http import require_http_methods
 
+from annotations.models import Comparison, Preference
 from studyapp import flow
 from studyapp.flow import Place
 from studyapp.models import Participant, Study
-from studyapp.services import progress
+from studyapp.services import leaving, progress
 from studyapp.views.device import participant_of
 
 P = ParamSpec("P")
@@ -135,11 +137,23 @@ def for_participants(view: Callable[Concatenate[HttpRequest, Participant, P], Ht
     return cast("View[P]", wrapped)
 
 
+def _wake(participant: Participant, pair: str | None) -> None:
+    """Out of a time-out: a page may stay open longer than the lease, and the form that is on it then still counts."""
+    own = (
+        rows.objects.filter(participant=participant).values_list("opaque_id", flat=True)
+        for rows in (Preference, Comparison)
+    )
+    if pair is None or pair in chain(*own):
+        leaving.resume(participant)
+
+
 def state_page(name: str, act: Callable[[HttpRequest, Participant, Place], HttpResponse] | None = None) -> View[[]]:
     """The view of a page that the recorded state decides. GET shows it, POST acts, others go where they belong."""
 
     def view(request: HttpRequest, participant: Participant) -> HttpResponse:
         if request.method == "POST" and act is not None:
+            if participant.state == Participant.State.TIMED_OUT:
+                _wake(participant, request.POST.get("pair"))
             return act(request, participant, Place(name))
         participant, place = current(participant)
         if place.page == name:

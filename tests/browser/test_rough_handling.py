@@ -238,6 +238,8 @@ def test_people_of_a_panel_return_by_themselves_and_may_stay(visit: Visit, serve
     assert not went
     person.page.clock.install()
     person.page.reload()
-    person.page.clock.run_for(13_000)
+    person.page.clock.run_for(21_000)
+    assert not went, "twenty seconds are the least to hear of it and to stay"
+    person.page.clock.run_for(10_000)
     person.page.wait_for_timeout(300)
     assert went == ["https://app.prolific.com/submissions/complete?cc=DONE-1"]

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from annotations.models import Comparison, Judgment, Preference
 from studyapp import flow
-from studyapp.models import Participant, Study
+from studyapp.models import Participant, Seat, Study
 from studyapp.services import entry, leaving, progress
 from tests import factory
 from tests.studyapp.walk import Walker
@@ -232,6 +232,52 @@ def test_a_silent_person_continues_where_they_left_off(study: Study) -> None:
     walker.send(action="resume")
     assert walker.at == walker.url("shots")
     assert factory.choices_of(walker.person)[0] == "second"
+
+
+def _silent(walker: Walker, **since: float) -> None:
+    """Somebody whose page stays open while the sweep times them out."""
+    Participant.objects.filter(pk=walker.person.pk).update(last_seen_at=timezone.now() - timedelta(**since))
+    leaving.time_out()
+    assert walker.person.state == "timed_out"
+
+
+def test_a_page_may_stay_open_longer_than_the_lease(study: Study) -> None:
+    walker = Walker(study).enter()
+    _silent(walker, minutes=11)
+    assert walker.consent().at == walker.url("instructions")
+    _silent(walker, minutes=40)
+    assert walker.send().at == walker.url("shots")
+    _silent(walker, minutes=11)
+    walker.send(choice="second")
+    assert factory.choices_of(walker.person)[:2] == ["second", None]
+    walker.answer_all()
+    factory.finish_texts(study)
+    walker.get("wait")
+    _silent(walker, minutes=11)
+    walker.send(choice="first", strength="2", reason="Written slowly.")
+    assert Judgment.objects.get(participant=walker.person).reason == "Written slowly."
+    assert walker.heading == "Pair 7 of 12"
+
+
+def test_a_form_after_the_resume_window_changes_nothing(study: Study) -> None:
+    walker = Walker(study).to_shots()
+    _silent(walker, hours=3)
+    leaving.time_out()
+    walker.send(choice="second")
+    assert (walker.heading, walker.person.state) == ("Your time is over", "timed_out")
+    assert factory.choices_of(walker.person)[0] is None
+
+
+def test_who_lost_the_place_before_consent_is_told_so(study: Study) -> None:
+    walker = Walker(study).enter()
+    _silent(walker, minutes=11)
+    Seat.objects.filter(study=study, state="free").update(state="taken")
+    walker.get("consent")
+    walker.send(action="resume")
+    assert walker.heading == "All places are taken"
+    Seat.objects.filter(study=study, state="taken").update(state="free")
+    walker.send(action="resume")
+    assert walker.at == walker.url("consent")
 
 
 def test_past_the_resume_window_there_is_no_way_back(study: Study) -> None:
