@@ -94,7 +94,7 @@ def entry(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _enrol(request: HttpRequest, study: Study, arrival: Arrival) -> HttpResponse:
     if arrival.missing is not None:
-        errors = {arrival.missing.id: f"Please type {arrival.missing.label.lower()}."}
+        errors = {arrival.missing.id: f"Please type {arrival.missing.label[0].lower()}{arrival.missing.label[1:]}."}
         return page(request, study, "entry", {**_front(study, arrival), "errors": errors}, 422)
     wait_s = 0 if _is_simulated(study, arrival) else seconds_over_limit(request)
     if wait_s:

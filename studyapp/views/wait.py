@@ -59,7 +59,9 @@ def context(request: HttpRequest, participant: Participant, place: Place) -> Con
         "stay": stay,
         "seen": f"{pairs['ready']}-{pairs['total']}-{int(offered)}",
         "poll_s": POLL_S,
-        "refresh": {"seconds": 5, "url": f"{flow.page_url(slug, 'wait')}?stay={stay}"},
+        # Without scripts: not under the fingers of somebody who has to decide, and not against their wish.
+        "refresh": not (offered or "still" in request.GET)
+        and {"seconds": 5, "url": f"{flow.page_url(slug, 'wait')}?stay={stay}"},
         "live_url": reverse("study:live", args=[slug]),
         "paid": participant.study.spec.pay.amount is not None,
         "may_stop": True,

@@ -273,8 +273,16 @@ def test_a_poll_that_would_change_nothing_is_empty_and_one_that_does_brings_the_
 
 def test_the_wait_page_works_without_scripts(study: Study) -> None:
     walker = Walker(study).to_shots().answer_all()
-    noscript = [node.html or "" for node in walker.page.css("noscript")]
-    assert any('http-equiv="refresh"' in html for html in noscript)
+    assert _refreshes(walker)
+    assert not _refreshes(walker.get("wait", "?still=1"))
+    # Nobody who has to decide is interrupted.
+    Participant.objects.update(wait_started_at=timezone.now() - timedelta(seconds=31))
+    assert not _refreshes(walker.get("wait"))
+    assert _refreshes(walker.get("wait", "?stay=1"))
+
+
+def _refreshes(walker: Walker) -> bool:
+    return any('http-equiv="refresh"' in (node.html or "") for node in walker.page.css("noscript"))
 
 
 def test_leaving_paid_is_offered_only_past_the_deadline(study: Study) -> None:

@@ -1,10 +1,18 @@
 // Palate's pages work without this file. It adds: keys, time to decision, a nudge on the wait page, copy buttons,
-// a kind word when the connection is lost, and where the focus goes after a swap.
+// a kind word when the connection is lost, what a screen reader should hear, and where the focus goes after a swap.
 "use strict";
 (() => {
   const all = (selector, root = document) => root.querySelectorAll(selector);
   const one = (selector, root = document) => root.querySelector(selector);
   let shownAt = 0; // performance.now() counts from the navigation, so a whole page begins at 0
+
+  // --- for ears: one polite region that outlives every swap, emptied so that the same words are heard again ----------
+  let speaking = 0;
+  const announce = (text) => {
+    one("#announce").textContent = "";
+    clearTimeout(speaking);
+    speaking = setTimeout(() => { one("#announce").textContent = text; }, 100);
+  };
 
   // --- keys 1, 2 and 0: only while the choice has the focus, and only while their switch is on --------------------
   const KEYS = "palate-keys";
@@ -46,8 +54,9 @@
   document.addEventListener("submit", (event) => {
     stamp(event.target);
     if (!event.target.matches("[data-once]")) return;
-    if (event.target.dataset.sent) event.preventDefault();
-    event.target.dataset.sent = "yes";
+    // A double click is held back; somebody who presses again later has seen nothing happen.
+    if (event.timeStamp - (event.target.dataset.sent ?? -Infinity) < 3000) event.preventDefault();
+    else event.target.dataset.sent = event.timeStamp;
   }, true);
 
   // --- the wait page's socket: it only says "look"; the page asks the server what that means ------------------------
@@ -76,22 +85,34 @@
     };
   };
 
+  // What the wait page says aloud: the choice to leave at once, a new count at most every twenty seconds.
+  let told = "", toldAt = 0;
+  const tellWait = () => {
+    const offer = one("#wait-status h2"), text = (offer ?? one("#wait-status .count")).textContent;
+    if (text === told || !(offer || performance.now() - toldAt > 20000)) return;
+    [told, toldAt] = [text, performance.now()];
+    announce(offer ? `${text}. ${offer.nextElementSibling.textContent}` : text);
+  };
+
   // --- copy, countdowns ----------------------------------------------------------------------------------------------
-  const announce = (text) => { one("#announce").textContent = text; };
   const copy = async (button) => {
-    const source = document.getElementById(button.dataset.copy);
+    const source = document.getElementById(button.dataset.copy), name = button.dataset.name ??= button.textContent;
     try {
       await navigator.clipboard.writeText(source.value ?? source.textContent);
-      button.textContent = "Copied";
       announce("Copied");
+      button.style.minWidth = `${button.offsetWidth}px`;
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = name; }, 4000);
     } catch {
       source.select ? source.select() : getSelection().selectAllChildren(source);
+      announce("It is selected now. Copy it yourself, please.");
     }
   };
   let ticking = 0;
   const countDown = (seconds, line, then) => {
     const number = one("span", line);
     line.hidden = false;
+    announce(line.textContent);
     ticking = setInterval(() => {
       seconds -= 1;
       number.textContent = seconds;
@@ -103,16 +124,22 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (button?.matches("[data-copy]")) copy(button);
-    if (button?.closest("#lost")) one("#lost").hidden = true;
+    if (button?.closest("#lost")) {
+      one("#lost").hidden = true;
+      one("main button[type=submit]")?.focus();
+    }
     if (button?.type === "button" && button.closest("[data-countdown]")) {
       clearInterval(ticking);
       button.closest("[data-countdown]").hidden = true;
+      announce("You stay here.");
+      one("h1").focus();
     }
   });
 
   // --- each time a page arrives, whole or swapped in ----------------------------------------------------------------
   const arrive = () => {
     clearInterval(ticking);
+    [told, toldAt] = [one("#wait-status .count")?.textContent, performance.now()];
     const toggle = one("[data-keys]");
     if (toggle) {
       toggle.hidden = false;
@@ -126,15 +153,17 @@
   };
   document.addEventListener("DOMContentLoaded", () => {
     arrive();
-    one("[data-focus]")?.focus();
+    one("[autofocus]")?.focus();
   });
   document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.target.id === "wait-status") tellWait();
     if (event.detail.target.id !== "page") return;
-    shownAt = performance.now();
-    one("#lost").hidden = true;
+    const problems = one("[autofocus]");
+    if (!problems) shownAt = performance.now(); // with problems it is still the same decision
+    announce("");
     arrive();
-    (one("[data-focus]") ?? one("h1"))?.focus({ preventScroll: true });
-    announce(document.title.split(" · ")[0]);
+    // The focus is what is heard: the heading, or what is missing. Nothing else says it a second time.
+    (problems ?? one("h1"))?.focus({ preventScroll: true });
   });
   // A page out of the back-forward cache may be out of date: ask.
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
@@ -145,6 +174,9 @@
     one("#lost").hidden = false;
   };
   const isPoll = (event) => event.detail.elt?.matches?.("[data-live]");
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (!isPoll(event)) one("#lost").hidden = true; // so that a second failure is heard too
+  });
   for (const name of ["htmx:sendError", "htmx:timeout"]) {
     document.addEventListener(name, (event) => {
       if (!isPoll(event)) lost("The connection was lost, so this answer is not stored yet. Press the button again in a moment; nothing will be counted twice.");
