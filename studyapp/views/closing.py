@@ -64,7 +64,6 @@ def debrief_context(request: HttpRequest, participant: Participant, place: Place
     """What the study was about."""
     return {
         **study_document(participant.study, "debrief", "What this study was about"),
-        "privacy": participant.study.spec.privacy,
         "may_stop": True,
     }
 

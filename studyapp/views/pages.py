@@ -54,10 +54,12 @@ def page(
     request: HttpRequest, study: Study | None, name: str, context: Mapping[str, Any], status: int = 200
 ) -> HttpResponse:
     """Render `participant/<name>.html`, whole or as a fragment. `context` names at least `title`."""
+    fragment = is_fragment(request)
     values = {
         "study_title": study.title if study else "",
         "slug": study.slug if study else "",
-        "fragment": is_fragment(request),
+        "fragment": fragment,
+        "contact": study.spec.privacy.contact if study and not fragment else "",
         "csrf_token": get_token(request),
         **context,
     }

@@ -109,8 +109,10 @@ class Person:
         found = self.page.evaluate("rules => axe.run({runOnly: rules, resultTypes: ['violations']})", self.rules)
         problems = [f"{v['id']}: {[n['html'][:120] for n in v['nodes']]}" for v in found["violations"]]
         assert not problems, f"{self.heading}: {problems}"
-        width = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-        assert width[0] <= width[1], f"{self.heading}: {width[0]} px wide in a window of {width[1]}"
+        for size in ("200%", ""):
+            self.page.evaluate("size => { document.documentElement.style.fontSize = size }", size)
+            width, window = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+            assert width <= window, f"{self.heading}: {width} px wide in a window of {window}, text at {size or '100%'}"
         said = self.page.title().removeprefix("Error: ").split(" · ")[0]
         assert said == self.heading, f"the title says {said}, the page {self.heading}"
         levels = [int(node.evaluate("node => node.tagName[1]")) for node in self.page.locator("h1, h2, h3, h4").all()]

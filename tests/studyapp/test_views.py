@@ -45,6 +45,19 @@ def done(study: Study, query: str = "") -> Walker:
 # --- every page -------------------------------------------------------------------------------------------------------
 
 
+def test_whom_to_ask_stands_at_the_same_place_of_every_page(db: None) -> None:
+    study = factory.open_study(max_enrolled=4, privacy={"contact": "Anna, anna@example.org"})
+    walker = Walker(study).get()
+    steps = [lambda: walker.send(), lambda: walker.consent(), lambda: walker.send(), lambda: walker.get("stop")]
+    for step in [lambda: walker, *steps, lambda: walker.get("stop/erase").send()]:
+        step()
+        help = walker.page.css("#page ~ footer")
+        assert [node.text().strip() for node in help] == ["Questions? Anna, anna@example.org"]
+        assert walker.page.css_first("footer a[href='mailto:anna@example.org']") is not None
+    fragment = at_judge(study).client.get(f"/s/{study.slug}/judge/", headers=HTMX)
+    assert b"anna@example.org" not in fragment.content, "it outlives the swaps"
+
+
 def test_every_page_forbids_inline_code_and_caching(study: Study) -> None:
     walker = Walker(study).get()
     steps = [lambda: walker.send(), lambda: walker.consent(), lambda: walker.send(), lambda: walker.get("stop")]
