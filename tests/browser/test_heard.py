@@ -146,7 +146,7 @@ def test_what_is_missing_is_said_at_the_fields_of_entry_and_consent(visit: Visit
 
 
 def test_a_failed_send_leaves_the_focus_and_is_said_each_time(visit: Visit, server: str) -> None:
-    person = at_first_pair(visit(), server)
+    person = at_first_pair(visit(height=560), server)
     page, lost = person.page, person.page.locator("#lost")
     send = page.get_by_role("button", name="Continue")
     page.get_by_role("radio", name="Second answer").check()

@@ -172,6 +172,7 @@
   const lost = (text) => {
     one("#lost p").textContent = text;
     one("#lost").hidden = false;
+    one("main button[type=submit]")?.scrollIntoView({ block: "nearest" }); // out from under the message
   };
   const isPoll = (event) => event.detail.elt?.matches?.("[data-live]");
   document.addEventListener("htmx:beforeRequest", (event) => {
