@@ -18,6 +18,9 @@ from scipy.sparse import csr_array
 Node = Hashable
 SEAT_WEIGHT = 1000.0
 TIE = 1e-4
+# HiGHS gives up now and then ("model status unknown") on a programme that its other algorithm solves.
+METHODS = ("highs-ds", "highs-ipm")
+SOLVED, INFEASIBLE = 0, 2
 
 
 def counted(nodes: Iterable[Node]) -> Counter[Node]:
@@ -77,8 +80,11 @@ def _solve(
         return [cost < 0 for cost in costs]
     rows, columns, values = entries
     matrix = csr_array((values, (rows, columns)), shape=(len(bounds), len(costs)))
-    answer = linprog(np.array(costs), A_eq=matrix, b_eq=np.array(bounds), bounds=(0, 1), method="highs-ds")
-    if answer.status != 0:
+    for method in METHODS:
+        answer = linprog(np.array(costs), A_eq=matrix, b_eq=np.array(bounds), bounds=(0, 1), method=method)
+        if answer.status in (SOLVED, INFEASIBLE):
+            break
+    if answer.status != SOLVED:
         raise RuntimeError(f"no even choice exists: {answer.message}")
     taken = answer.x[:edges]
     if np.abs(taken - np.round(taken)).max() > 1e-6:

@@ -8,11 +8,13 @@ import secrets
 from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations
+from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from annotations import plan_balance
 from annotations.plan import (
     PlanArm,
     PlanComparison,
@@ -396,3 +398,21 @@ def test_any_change_breaks_the_seal_and_later_seats_extend_it() -> None:
     assert len(set(others)) == 4
     reordered = dict(reversed(list(seats[0][1].items())))
     assert seat_digest(1, reordered, "salt") == seat_digest(1, seats[0][1], "salt")
+
+
+@pytest.mark.parametrize("lost", [{"highs-ds"}, {"highs-ds", "highs-ipm"}])
+def test_a_solver_that_gives_up_is_replaced_by_the_other(monkeypatch: pytest.MonkeyPatch, lost: set[str]) -> None:
+    solve = plan_balance.linprog
+
+    def moody(*args: Any, **options: Any) -> Any:
+        answer = solve(*args, **options)
+        if options["method"] in lost:
+            answer.status, answer.message = 4, "model status unknown"
+        return answer
+
+    monkeypatch.setattr(plan_balance, "linprog", moody)
+    if "highs-ipm" in lost:
+        with pytest.raises(RuntimeError, match="model status unknown"):
+            draw_block(DEMO, 2, random.Random(1))
+    else:
+        assert all(len(plan.comparisons) == 8 for plan in draw_block(DEMO, 2, random.Random(1)))
