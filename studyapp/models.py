@@ -308,7 +308,7 @@ class Invite(models.Model):
 
 
 class Event(models.Model):
-    """History of studies and participants: ids and codes, never text."""
+    """History of studies and participants: ids, codes and the reasons that staff gave; never a participant's text."""
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="events")
     participant = models.ForeignKey(Participant, on_delete=models.CASCADE, null=True, blank=True, related_name="events")

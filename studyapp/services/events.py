@@ -1,4 +1,4 @@
-"""One door for history rows: ids and codes, never text."""
+"""One door for history rows: ids, codes and the reasons that staff gave; never a participant's text."""
 
 from __future__ import annotations
 

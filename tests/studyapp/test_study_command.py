@@ -1,0 +1,85 @@
+"""manage.py study: what a researcher reads, and the exit code that a script sees."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from studyapp.models import Event, Study
+from studyapp.services import studies
+from tests import factory
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    """The exit code of one command and everything it wrote."""
+    out = io.StringIO()
+    try:
+        call_command("study", *arguments, stdout=out, stderr=out)
+    except SystemExit as end:
+        return int(end.code or 0), out.getvalue()
+    return 0, out.getvalue()
+
+
+@pytest.fixture
+def study() -> Study:
+    return factory.loaded_study()
+
+
+def test_the_reasons_of_staff_are_kept_in_the_history_and_told_by_status(study: Study) -> None:
+    assert run("open", "small", "--skip-preflight", "piloted  on paper\n")[0] == 0
+    assert Event.objects.get(kind="preflight_skipped").data == {"reason": "piloted on paper"}
+    assert run("close", "small", "--end", "the term is over")[0] == 0
+    assert run("unblind", "small", "--reason", "all data are in")[0] == 0
+    code, said = run("status", "small")
+    assert code == 0
+    kept = ["preflight skipped", "piloted on paper", "ended", "the term is over", "unblinded", "all data are in"]
+    history = said[said.index("under way") :]
+    places = [history.index(words) for words in kept]
+    assert places == sorted(places)
+    told = json.loads(run("status", "small", "--json")[1])["reasons"]
+    assert [(one["kind"], one["reason"]) for one in told] == [
+        ("preflight_skipped", "piloted on paper"), ("ended", "the term is over"), ("unblinded", "all data are in"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", ["", "   "])
+def test_no_study_but_a_demo_opens_without_a_reason(study: Study, reason: str) -> None:
+    code, said = run("open", "small", "--skip-preflight", reason)
+    assert (code, "--skip-preflight" in said) == (1, True)
+    study.refresh_from_db()
+    assert (study.state, Event.objects.filter(kind__in=["open", "preflight_skipped"]).count()) == ("draft", 0)
+    factory.loaded_study("show", demo=True)
+    assert run("open", "show")[0] == 0
+    assert not Event.objects.filter(kind="preflight_skipped").exists()
+
+
+def test_a_reason_too_long_to_keep_is_refused_rather_than_cut(study: Study) -> None:
+    code, said = run("open", "small", "--skip-preflight", "x" * (studies.MAX_REASON + 1))
+    assert (code, f"at most {studies.MAX_REASON}" in said) == (1, True)
+    study.refresh_from_db()
+    assert study.state == "draft"
+
+
+def test_open_refuses_what_another_release_loaded_and_this_one_has_not_built(study: Study) -> None:
+    protocol: dict[str, Any] = {**study.protocol, "judging": {**study.protocol["judging"], "scale": "bipolar7"}}
+    Study.objects.filter(pk=study.pk).update(protocol=protocol, protocol_hash="another")
+    code, said = run("open", "small", "--skip-preflight", "test")
+    assert (code, "not available yet" in said, "judging.scale" in said) == (1, True, True)
+    study.refresh_from_db()
+    assert (study.state, study.opened_at) == ("draft", None)
+
+
+def test_what_is_not_built_is_a_warning_to_check_and_refused_by_load(tmp_path: Path) -> None:
+    folder = factory.write_folder(tmp_path / "later", factory.protocol("later", disclosure={"guess": False}))
+    code, said = run("check", str(folder))
+    assert (code, "disclosure.guess" in said, "not available yet" in said) == (0, True, True)
+    code, said = run("load", str(folder))
+    assert (code, "disclosure.guess" in said, "not available yet" in said) == (1, True, True)
+    assert not Study.objects.filter(slug="later").exists()
