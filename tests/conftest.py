@@ -30,3 +30,15 @@ def own_servers(short_path: Path) -> Iterator[Servers]:
     servers.start()
     yield servers
     servers.stop()
+
+
+@pytest.fixture(autouse=True)
+def redis_is_tried() -> Iterator[None]:
+    """A test in which Redis was away must not silence the next one's doorbells and nudges."""
+    from inference.queue import silence
+    from studyapp import live
+
+    yield
+    live.delivered()
+    live.pace.forget()
+    silence.end()

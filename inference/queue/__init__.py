@@ -6,7 +6,7 @@ so whoever comes late changes nothing; every write is idempotent.
 
 from inference.queue.asking import Order, discard, erase, hurry, raise_need, request_many, retry
 from inference.queue.claims import claim, give_back, heartbeat, model_of, sweep, waiting_keys
-from inference.queue.doorbell import queue_name, ring
+from inference.queue.doorbell import queue_name, ring, silence
 from inference.queue.endings import Failed, Finished, Ledger, Tried, fail, finish
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "request_many",
     "retry",
     "ring",
+    "silence",
     "sweep",
     "waiting_keys",
 ]

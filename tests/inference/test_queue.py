@@ -462,7 +462,7 @@ def test_a_broker_that_is_away_never_fails_the_caller(monkeypatch: pytest.Monkey
         calls.append(args[0])
         raise ConnectionError("no redis")
 
-    monkeypatch.setattr(doorbell, "_silence", doorbell._Silence())
+    monkeypatch.setattr(doorbell, "silence", doorbell.Silence())
     monkeypatch.setattr("inference.queue.doorbell.current_app.send_task", refused)
     ids = queue.request_many(orders(a_study(), 1))
     assert Generation.objects.filter(pk__in=ids, state=State.QUEUED).count() == 1
