@@ -168,7 +168,6 @@ class Seat(models.Model):
 
 
 UNFINISHED = ("enrolled", "consented", "eliciting", "waiting", "judging")
-OUT_FOR_GOOD = ("declined", "screened_out", "excused", "stopped", "withdrawn")
 
 
 def new_code() -> str:

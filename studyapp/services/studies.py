@@ -107,6 +107,19 @@ def _reason(given: str, owed: str) -> str:
     return reason
 
 
+def _way(study: Study, to: str) -> str:
+    """What to do instead of an arrow that does not exist."""
+    if study.state == to:
+        return " Nothing needs to be done."
+    if to == State.UNBLINDED and study.state in (State.PILOT, State.OPEN, State.PAUSED):
+        return f" Close it first: manage.py study close {study}"
+    if to in (State.PAUSED, State.CLOSED) and study.state == State.DRAFT:
+        return f" Nobody can enter it before: manage.py study open {study}"
+    if to in (State.OPEN, State.PAUSED) and study.closed_at:
+        return f" Closed is closed: for more people set version = {study.version + 1} in its study.toml and load that."
+    return ""
+
+
 def _move(
     study: Study, to: str, allowed: tuple[str, ...], actor: Any, said: dict[str, Any] | None = None, **values: Any
 ) -> None:
@@ -114,7 +127,9 @@ def _move(
     changed = Study.objects.filter(pk=study.pk, state__in=allowed).update(state=to, **values)
     if not changed:
         study.refresh_from_db(fields=["state"])
-        raise StudyError(f"{study} is {study.state}; only a study that is {' or '.join(allowed)} can become {to}.")
+        raise StudyError(
+            f"{study} is {study.state}; only a study that is {' or '.join(allowed)} can become {to}.{_way(study, to)}"
+        )
     study.refresh_from_db()
     log(study, to, actor=actor, **(said or {}))
 

@@ -154,7 +154,7 @@ def test_the_most_urgent_row_is_claimed_first_then_by_position_then_by_age() -> 
     personal = queue.request_many(orders(study, 2, owner=a_person(study)))
     waiting = a_person(study)
     urgent = queue.request_many(orders(study, 2, owner=waiting))
-    assert queue.hurry(waiting.pk) == 2
+    assert queue.raise_need(urgent, Need.WAITING) == 2
     claimed = queue.claim(MODEL.key, 10, worker="ada")
     assert [row.pk for row in claimed] == [*urgent, personal[0], personal[1], *stock]
 

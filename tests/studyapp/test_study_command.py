@@ -17,11 +17,20 @@ from tests import factory
 pytestmark = pytest.mark.django_db
 
 
+# Port 1 of this machine: nobody listens there.
+NOWHERE = "http://127.0.0.1:1"
+
+
 def run(*arguments: str) -> tuple[int, str]:
+    """`manage.py study`: its exit code and everything it wrote."""
+    return run_command("study", *arguments)
+
+
+def run_command(name: str, *arguments: str) -> tuple[int, str]:
     """The exit code of one command and everything it wrote."""
     out = io.StringIO()
     try:
-        call_command("study", *arguments, stdout=out, stderr=out)
+        call_command(name, *arguments, stdout=out, stderr=out)
     except SystemExit as end:
         return int(end.code or 0), out.getvalue()
     return 0, out.getvalue()
@@ -83,3 +92,57 @@ def test_what_is_not_built_is_a_warning_to_check_and_refused_by_load(tmp_path: P
     code, said = run("load", str(folder))
     assert (code, "disclosure.guess" in said, "not available yet" in said) == (1, True, True)
     assert not Study.objects.filter(slug="later").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "verb", "way"),
+    [
+        ([], "pause", "Nobody can enter it before: manage.py study open small@1"),
+        ([], "close", "Nobody can enter it before"),
+        (["open"], "open", "Nothing needs to be done"),
+        (["open"], "unblind", "Close it first: manage.py study close small@1"),
+        (["open", "pause"], "unblind", "Close it first"),
+        (["open", "close"], "open", "set version = 2 in its study.toml"),
+        (["open", "close"], "pause", "set version = 2"),
+        (["open", "close", "unblind"], "open", "set version = 2"),
+        (["open", "close", "unblind"], "unblind", "Nothing needs to be done"),
+    ],
+)
+def test_an_arrow_that_does_not_exist_is_refused_with_the_way_out(
+    study: Study, before: list[str], verb: str, way: str
+) -> None:
+    reasons = {"open": ["--skip-preflight", "test"], "unblind": ["--reason", "test"]}
+    for step in before:
+        assert run(step, "small", *reasons.get(step, []))[0] == 0
+    study.refresh_from_db()
+    code, said = run(verb, "small", *reasons.get(verb, []))
+    assert (code, way in said) == (1, True), said
+    assert Study.objects.get(pk=study.pk).state == study.state
+
+
+def test_a_study_of_real_people_refuses_simulated_ones_with_the_way_out(study: Study) -> None:
+    run("open", "small", "--skip-preflight", "test")
+    study.refresh_from_db()
+    factory.consented(study)
+    code, said = run_command("simulate", "small", "--participants", "1", "--base-url", NOWHERE)
+    assert (code, "has real participants" in said, "demo = true" in said) == (1, True, True)
+    assert not study.invites.exists()
+
+
+@pytest.mark.parametrize("url", [NOWHERE, "nonsense", "http://"])
+def test_where_no_palate_answers_nobody_is_simulated(study: Study, url: str) -> None:
+    run("open", "small", "--skip-preflight", "test")
+    code, said = run_command("simulate", "small", "--participants", "1", "--base-url", url)
+    assert (code, f"No Palate answers at {url.rstrip('/')}" in said, "--base-url" in said) == (1, True, True), said
+    assert not study.invites.exists()
+
+
+def test_withdrawing_somebody_unknown_erases_nobody_and_says_where_codes_are(study: Study) -> None:
+    run("open", "small", "--skip-preflight", "test")
+    study.refresh_from_db()
+    person = factory.consented(study)
+    for arguments in (["small", "nobody"], ["small", person.code, "--panel", "prolific"], ["nowhere", person.code]):
+        code, said = run_command("withdraw", *arguments, "--yes")
+        assert (code, "Codes are in the admin" in said or "There is no study nowhere" in said) == (1, True), said
+    person.refresh_from_db()
+    assert person.state == "consented"
