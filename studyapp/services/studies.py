@@ -32,10 +32,10 @@ class StudyError(Exception):
 
 def find(name: str) -> Study:
     """The study called SLUG (newest version) or SLUG@2; raises StudyError."""
-    slug, _, version = name.partition("@")
+    slug, at, version = name.partition("@")
     rows = Study.objects.filter(slug=slug)
-    if version:
-        if not version.isdigit():
+    if at:
+        if not (version.isascii() and version.isdigit()):
             raise StudyError(f"{name}: a version is a whole number, as in {slug}@2.")
         rows = rows.filter(version=int(version))
     study = rows.order_by("-version").first()

@@ -146,3 +146,29 @@ def test_withdrawing_somebody_unknown_erases_nobody_and_says_where_codes_are(stu
         assert (code, "Codes are in the admin" in said or "There is no study nowhere" in said) == (1, True), said
     person.refresh_from_db()
     assert person.state == "consented"
+
+
+@pytest.mark.parametrize("answer", [None, "", "no", "y"])
+def test_without_a_yes_nobody_is_withdrawn_even_where_nobody_can_be_asked(
+    study: Study, monkeypatch: pytest.MonkeyPatch, answer: str | None
+) -> None:
+    def asked(question: str) -> str:
+        if answer is None:
+            raise EOFError
+        return answer
+
+    monkeypatch.setattr("builtins.input", asked)
+    studies.open_study(study, skip_preflight="test")
+    person = factory.consented(study)
+    code, said = run_command("withdraw", "small", person.code)
+    assert (code, "Nothing was erased" in said) == (1, True)
+    person.refresh_from_db()
+    assert person.state == "consented"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "small@", "small@x", "small@²", "small@-1", "small@0", f"small@{10**30}", "a b", "%"]
+)
+def test_a_name_of_no_study_is_told_what_a_name_looks_like(study: Study, name: str) -> None:
+    code, said = run("status", name)
+    assert (code, "as in small@2" in said or "loaded studies: small@1" in said) == (1, True), said
