@@ -12,7 +12,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
 from studyapp.bridge import pages  # noqa: E402
-from studyapp.live import ends_in_time, websocket_urlpatterns  # noqa: E402
+from studyapp.sockets import ends_in_time, websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     {

@@ -168,7 +168,6 @@ class Seat(models.Model):
 
 
 UNFINISHED = ("enrolled", "consented", "eliciting", "waiting", "judging")
-OUT_FOR_GOOD = ("declined", "screened_out", "excused", "stopped", "withdrawn")
 
 
 def new_code() -> str:
@@ -308,7 +307,7 @@ class Invite(models.Model):
 
 
 class Event(models.Model):
-    """History of studies and participants: ids and codes, never text."""
+    """History of studies and participants: ids, codes and the reasons that staff gave; never a participant's text."""
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="events")
     participant = models.ForeignKey(Participant, on_delete=models.CASCADE, null=True, blank=True, related_name="events")

@@ -1,5 +1,6 @@
 """Processes, their locks and their logs: what the embedded servers and the process manager share."""
 
+import ctypes
 import fcntl
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 
 STOP_S = 20.0
+PR_SET_PDEATHSIG = 1
 
 
 def is_alive(pid: int) -> bool:
@@ -31,6 +33,12 @@ def end(pid: int, seconds: float = STOP_S) -> None:
             time.sleep(0.02)
         if not is_alive(pid):
             return
+
+
+def end_with_parent() -> None:
+    """A `preexec_fn`: the kernel sends SIGTERM when the thread that starts the child ends, killed or not (Linux)."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def tail(path: Path, lines: int = 15) -> str:

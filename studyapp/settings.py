@@ -93,36 +93,39 @@ def broker_url() -> str:
     return redis_url(0)
 
 
+def channel_layer(timeout_s: float) -> dict[str, Any]:
+    """The layer of the sockets, for a caller who may wait so long for Redis."""
+    host = {"address": redis_url(1), "socket_timeout": timeout_s, "socket_connect_timeout": min(timeout_s, 2)}
+    config = {"hosts": [host], "prefix": "palate", "expiry": 30, "group_expiry": 7200}
+    return {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": config}
+
+
+# Whoever answers a participant waits no longer for a dead Redis, once in a few seconds (`inference.queue.silence`).
+REDIS_S = 1
 CHANNEL_LAYERS = {
-    "default": {
-        "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {
-            # Sockets block on Redis for 5 s at a time, as long as redis-py's own time-out: it must not win.
-            "hosts": [{"address": redis_url(1), "socket_timeout": 20, "socket_connect_timeout": 2}],
-            "prefix": "palate",
-            "expiry": 30,
-            "group_expiry": 7200,
-        },
-    }
+    # Sockets block on Redis for 5 s at a time, as long as redis-py's own time-out: it must not win.
+    "default": channel_layer(20),
+    "nudges": channel_layer(REDIS_S),
 }
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": redis_url(2),
         "KEY_PREFIX": "palate",
-        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 2},
+        "OPTIONS": {"socket_connect_timeout": REDIS_S, "socket_timeout": REDIS_S},
     }
 }
 
 CELERY_BROKER_URL = broker_url()
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# For those who ring; a worker, which listens, is more patient (`manage.py worker`).
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,
     "unacked_restore_interval": 2,
     "unacked_restore_throttle": 1,
-    "socket_connect_timeout": 2,
-    "socket_timeout": 10,
-    "max_retries": 1,
+    "socket_connect_timeout": REDIS_S,
+    "socket_timeout": REDIS_S,
+    "max_retries": 0,
     "interval_start": 0,
 }
 CELERY_TASK_IGNORE_RESULT = True

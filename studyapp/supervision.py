@@ -5,7 +5,6 @@ carries `PALATE_SUPERVISED=<data folder>` in its environment, the next start fin
 supervisord left running.
 """
 
-import ctypes
 import os
 import shlex
 import signal
@@ -22,10 +21,9 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from studyapp.embedded import BASE, forget_socket_folder, private_folder, socket_folder
-from studyapp.processes import end, is_alive, tail
+from studyapp.processes import end, end_with_parent, is_alive, tail
 
 MARK = "PALATE_SUPERVISED"
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -58,12 +56,6 @@ def end_leftovers(data: Path) -> int:
     for pid in left:
         end(pid)
     return len(left)
-
-
-def _stop_with_parent() -> None:
-    """In the child, before exec: have the kernel send SIGTERM when the launcher dies (Linux)."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Supervisor:
@@ -110,7 +102,7 @@ class Supervisor:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_stop_with_parent,
+            preexec_fn=end_with_parent,
         )
 
     def is_up(self) -> bool:

@@ -43,7 +43,8 @@ def _discard_if_abandoned(folder: Path) -> None:
 
 def discard(folder: Path) -> None:
     """Stop every server below `folder` and remove it."""
-    for data in [folder, *folder.glob("gw*")]:
+    left = [path for depth in ("", "*/", "*/*/") for path in folder.glob(f"{depth}*/*.pid")]
+    for data in {path.parent.parent for path in left if path.name in ("postmaster.pid", "redis.pid")}:
         Servers(data).stop()
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from studyapp.processes import end_with_parent
 from studyapp.supervision import MARK
 
 BASE = Path(__file__).resolve().parents[1]
@@ -50,6 +52,7 @@ class Demo:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=end_with_parent,  # a run that is killed leaves no demo
         )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -117,7 +120,7 @@ def get(url: str) -> tuple[int, str]:
 @pytest.fixture(scope="module")
 def data() -> Iterator[Path]:
     """One data folder for this file, so that the tests also resume each other's demo."""
-    folder = Path(tempfile.mkdtemp(prefix="palate-"))
+    folder = Path(tempfile.mkdtemp(prefix="own-", dir=os.environ.get("PALATE_TEST_FOLDER")))
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder)
@@ -178,6 +181,19 @@ def test_an_interrupt_sent_to_make_alone_is_a_stop_too(demo: Callable[[], Demo],
     running.value("Password")
     running.process.send_signal(signal.SIGINT)
     running.ended()
+    assert family(data) == []
+
+
+def test_a_test_run_that_is_killed_leaves_no_demo_behind(data: Path) -> None:
+    script = (
+        "import os, signal, sys; from pathlib import Path; from tests.test_demo_command import Demo, free_port; "
+        "Demo(Path(sys.argv[1]), free_port()).value('Password'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    run = subprocess.run([sys.executable, "-c", script, str(data)], cwd=BASE, check=False, timeout=300)
+    assert run.returncode == -signal.SIGKILL
+    limit = time.monotonic() + 60
+    while family(data) and time.monotonic() < limit:
+        time.sleep(0.2)
     assert family(data) == []
 
 

@@ -4,9 +4,9 @@ Losing the broker loses nothing: `ring` is a doorbell, the row is the work. Ever
 so whoever comes late changes nothing; every write is idempotent.
 """
 
-from inference.queue.asking import Order, discard, erase, hurry, raise_need, request_many, retry
+from inference.queue.asking import Order, discard, erase, raise_need, request_many, retry
 from inference.queue.claims import claim, give_back, heartbeat, model_of, sweep, waiting_keys
-from inference.queue.doorbell import queue_name, ring
+from inference.queue.doorbell import queue_name, ring, silence
 from inference.queue.endings import Failed, Finished, Ledger, Tried, fail, finish
 
 __all__ = [
@@ -22,13 +22,13 @@ __all__ = [
     "finish",
     "give_back",
     "heartbeat",
-    "hurry",
     "model_of",
     "queue_name",
     "raise_need",
     "request_many",
     "retry",
     "ring",
+    "silence",
     "sweep",
     "waiting_keys",
 ]

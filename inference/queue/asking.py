@@ -95,11 +95,6 @@ def raise_need(generation_ids: Iterable[int], need: int) -> int:
     return _raise(Q(pk__in=list(generation_ids)), need)
 
 
-def hurry(owner_id: int) -> int:
-    """A participant waits: everything still queued for them goes first; how many rows changed."""
-    return _raise(Q(owner_id=owner_id), Need.WAITING)
-
-
 def _raise(which: Q, need: int) -> int:
     with transaction.atomic():
         rows = Generation.objects.select_for_update().filter(which, state=State.QUEUED, need__gt=need).order_by("pk")

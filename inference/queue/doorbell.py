@@ -16,27 +16,34 @@ logger = logging.getLogger(__name__)
 
 # A bell nobody heard within a minute is worthless: the sweep has rung again by then.
 BELL_EXPIRES_S = 60
-# After a failed ring the broker is left alone for this long, so that its time-out is not paid with every request.
+# After a failed ring Redis is left alone for this long, so that its time-out is not paid with every request.
 SILENCE_S = 5.0
 
 
-class _Silence:
-    """Until when no bell is tried, shared by the threads of a process."""
+class Silence:
+    """Until when Redis is not tried, shared by the threads of a process and by all who would ring through it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._until = 0.0
 
     def holds(self) -> bool:
+        """True while Redis is left alone."""
         with self._lock:
             return time.monotonic() < self._until
 
     def begin(self) -> None:
+        """Redis did not answer."""
         with self._lock:
             self._until = time.monotonic() + SILENCE_S
 
+    def end(self) -> None:
+        """Try again at once."""
+        with self._lock:
+            self._until = 0.0
 
-_silence = _Silence()
+
+silence = Silence()
 
 
 def queue_name(model_key: str) -> str:
@@ -49,7 +56,7 @@ def ring(model_key: str) -> bool:
 
     Nothing depends on it: workers look for themselves every few seconds.
     """
-    if _silence.holds():
+    if silence.holds():
         return False
     try:
         current_app.send_task(
@@ -61,7 +68,7 @@ def ring(model_key: str) -> bool:
             retry=False,
         )
     except Exception as error:  # kombu, redis and the OS each raise their own; a doorbell must never fail its caller
-        _silence.begin()
+        silence.begin()
         logger.warning("the broker cannot be reached, workers will find the work by themselves: %s", error)
         return False
     return True

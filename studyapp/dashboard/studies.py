@@ -153,11 +153,18 @@ class StudyAdmin(ReadOnlyAdmin):
         }
 
     def get_custom_urls(self) -> Any:
-        """The live part of a study's page."""
-        return (("<int:study_id>/live/", "studyapp_study_live", self.live_view),)
+        """The live part of a study's page, and where its socket is (`studyapp.sockets`)."""
+        return (
+            ("<int:study_id>/live/", "studyapp_study_live", self.live_view),
+            ("<int:study_id>/socket/", "studyapp_study_socket", self.socket_over_http),
+        )
+
+    def socket_over_http(self, request: HttpRequest, study_id: int, model_admin: Any = None) -> HttpResponse:
+        """The socket's address, asked without a socket."""
+        return HttpResponse("This address speaks websocket only.", status=426, content_type="text/plain")
 
     def live_view(self, request: HttpRequest, study_id: int, model_admin: Any = None) -> HttpResponse:
-        """The counts alone, fetched again and again by the page."""
+        """The counts alone: what the page fetches when its socket says "look", and every few seconds without one."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         study = Study.objects.defer("documents").filter(pk=study_id).first()

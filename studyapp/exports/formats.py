@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 MISSING = "NA"
 # A spreadsheet runs a cell that starts so as a formula (OWASP, CSV injection).
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def cell(value: Any) -> str:

@@ -21,7 +21,8 @@ def export(study: Study, folder: Path, *, format: str = "csv", text: bool = Fals
     """Write every table; returns rows by file. Blinded unless the study is unblinded.
 
     Free and personal text leaves only with `text`, and then says so in the file's name. All tables show the same moment
-    (one repeatable-read snapshot). Files are written beside their place and moved there whole. Raises ExportError.
+    (one repeatable-read snapshot). Files are written beside their place and moved there whole. Raises ExportError, also
+    where the folder holds anything but exports of another kind: nothing is mixed up or overwritten.
     """
     write = FORMATS[format]
     options = Options(blinded=not study.is_unblinded, text=text)
@@ -30,6 +31,7 @@ def export(study: Study, folder: Path, *, format: str = "csv", text: bool = Fals
     written: dict[Path, int] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _refuse_used(folder, suffix)
         with transaction.atomic():
             _snapshot()
             for table in TABLES:
@@ -41,6 +43,17 @@ def export(study: Study, folder: Path, *, format: str = "csv", text: bool = Fals
     except OSError as error:
         raise ExportError(f"{folder}: {error.strerror or error}. Choose a folder that can be written to.") from error
     return written
+
+
+def _refuse_used(folder: Path, suffix: str) -> None:
+    here = sorted(path.name for path in folder.iterdir() if not path.name.endswith(".partial"))
+    kinds = {name: name.partition(".") for name in here}
+    ours = {table.name for table in TABLES}
+    strange = [name for name, (table, _, kind) in kinds.items() if table not in ours or not kind.endswith((*FORMATS,))]
+    if strange:
+        raise ExportError(f"{folder}: holds {strange[0]}, which is no export. Choose an empty folder or a new one.")
+    if taken := [name for name, (table, _, kind) in kinds.items() if f".{kind}" == suffix]:
+        raise ExportError(f"{folder}: holds {taken[0]} of an earlier export. Choose another folder, or remove it.")
 
 
 def _snapshot() -> None:

@@ -13,6 +13,7 @@ from annotations import blinding
 from annotations.models import Comparison, Judgment, Preference
 from inference.models import Generation
 from studyapp.models import Event, Participant, Study
+from studyapp.services import checks
 
 CHUNK = 2000
 Row = dict[str, Any]
@@ -135,13 +136,6 @@ def _outcome(row: Judgment) -> str:
     return {1.0: "win", 0.5: "tie", 0.0: "loss"}[score]
 
 
-def _expected(row: Judgment) -> bool | None:
-    """Whether an attention pair was answered as it asked; None for other pairs."""
-    if row.comparison.kind != Comparison.Kind.ATTENTION:
-        return None
-    return blinding.unblind(row.comparison, row.choice).score == 1.0
-
-
 PARTICIPANTS = Table(
     "participants",
     (
@@ -259,7 +253,7 @@ JUDGMENTS = Table(
         attribute("domain", "comparison.question.domain"),
         attribute("choice"),
         attribute("strength"),
-        Column("attention_passed", _expected),
+        Column("attention_passed", checks.passed),
         attribute("page_ms"),
         attribute("server_ms"),
         attribute("input"),

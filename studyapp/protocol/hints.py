@@ -25,6 +25,7 @@ def hints(loaded: Loaded, file: str) -> list[Problem]:
     return [
         *(Problem(file, *fault) for fault in _unused(protocol)),
         *(Problem(file, *fault) for fault in _pointless(protocol)),
+        *(Problem(file, *fault) for fault in _unreachable(protocol)),
         *(Problem(file, *fault) for fault in _room_for_tokens(protocol)),
         *(Problem(file, *fault) for fault in _weights(protocol)),
         *_banks(loaded, file),
@@ -57,6 +58,16 @@ def _pointless(protocol: Protocol) -> Iterator[tuple[str, str, str]]:
             default = ControlDef.model_fields[key].default
             if control.kind != kind and getattr(control, key) != default:
                 yield f"controls[{number}].{key}", f"means nothing for the control {control.kind}", "remove it"
+
+
+def _unreachable(protocol: Protocol) -> Iterator[tuple[str, str, str]]:
+    checks = sum(control.items for control in protocol.controls if control.kind == "attention")
+    if protocol.exits.failed_checks and checks < protocol.checks_to_fail:
+        yield (
+            "exits.failed_checks",
+            f"is for people who miss {protocol.checks_to_fail} attention checks or more, and there are {checks}",
+            f"add controls of kind attention, {protocol.checks_to_fail} items or more in all, or remove it",
+        )
 
 
 def _room_for_tokens(protocol: Protocol) -> Iterator[tuple[str, str, str]]:

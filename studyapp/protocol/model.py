@@ -20,6 +20,9 @@ from studyapp.protocol.running import (
     Wait,
 )
 
+# Under so many minutes one missed check may count; panels' policies ask for two in longer studies.
+SHORT_MINUTES = 5
+
 
 class Protocol(Table):
     """A study protocol, `study.toml`. `model_dump(mode="json")` and `model_validate` are inverse to each other."""
@@ -67,6 +70,11 @@ class Protocol(Table):
         return sum(control.items for control in self.controls)
 
     @property
+    def checks_to_fail(self) -> int:
+        """Missed attention checks that lead to `exits.failed_checks`."""
+        return 1 if self.pay.minutes is not None and self.pay.minutes < SHORT_MINUTES else 2
+
+    @property
     def primary(self) -> tuple[str, ...]:
         """Names of the primary comparisons; every comparison when [analysis] names none."""
         names = dict.fromkeys(comparison.name for comparison in self.comparisons)
@@ -98,5 +106,3 @@ class Protocol(Table):
         """What [normalise] asks of every judged text."""
         low, high = self.normalise.words
         return Window(low, high, self.normalise.tries, self.normalise.plain_text)
-
-

@@ -70,7 +70,11 @@ class Exits(Table):
     completed: Line = key("", "Everything was judged.")
     declined: Line = key("", "Consent was not given.")
     screened_out: Line = key("", "Not eligible.")
-    failed_checks: Line = key("", "Completed, but attention checks were missed.")
+    failed_checks: Line = key(
+        "",
+        "Completed, but two attention checks were missed (one, where `[pay] minutes` is under 5); empty: as "
+        "`completed`.",
+    )
     timed_out: Line = key("", "The place was given up.")
     excused: Line = key("", "Left for a technical reason, paid.")
     stopped: Line = key("", "Stopped and kept what was given.")

@@ -1,14 +1,15 @@
-"""One door for history rows: ids and codes, never text."""
+"""One door for history rows: ids, codes and the reasons that staff gave; never a participant's text."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from studyapp import live
 from studyapp.models import Event, Participant, Study
 
 
 def log(study: Study, kind: str, *, participant: Participant | None = None, actor: Any = None, **data: Any) -> None:
-    """Write one history row; call it inside the transaction of the change it tells of."""
+    """Write one history row, inside the transaction of the change it tells of; who watches the study looks again."""
     Event.objects.create(
         study_id=study.pk,
         participant_id=participant.pk if participant else None,
@@ -16,3 +17,4 @@ def log(study: Study, kind: str, *, participant: Participant | None = None, acto
         kind=kind,
         data=data,
     )
+    live.study_changed(study.pk)

@@ -17,6 +17,9 @@ from studyapp.services import banks, leaving, progress, seats, texts
 from studyapp.services.events import log
 
 State = Study.State
+MAX_REASON = 500
+# History rows that carry a staff reason, as `status` tells them.
+REASONED = ("preflight_skipped", "ended", State.UNBLINDED.value)
 
 
 class StudyError(Exception):
@@ -29,10 +32,10 @@ class StudyError(Exception):
 
 def find(name: str) -> Study:
     """The study called SLUG (newest version) or SLUG@2; raises StudyError."""
-    slug, _, version = name.partition("@")
+    slug, at, version = name.partition("@")
     rows = Study.objects.filter(slug=slug)
-    if version:
-        if not version.isdigit():
+    if at:
+        if not (version.isascii() and version.isdigit()):
             raise StudyError(f"{name}: a version is a whole number, as in {slug}@2.")
         rows = rows.filter(version=int(version))
     study = rows.order_by("-version").first()
@@ -94,29 +97,58 @@ def _store(path: Path, loaded: Loaded) -> tuple[Study, bool]:
     return study, True
 
 
-def _move(study: Study, to: str, allowed: tuple[str, ...], actor: Any, **values: Any) -> None:
+def _reason(given: str, owed: str) -> str:
+    """A reason as it is kept. Raises StudyError, naming what is `owed`, when it is blank or too long."""
+    reason = " ".join(given.split())
+    if not reason:
+        raise StudyError(owed)
+    if len(reason) > MAX_REASON:
+        raise StudyError(f"The reason has {len(reason)} characters; at most {MAX_REASON} are kept. Shorten it.")
+    return reason
+
+
+def _way(study: Study, to: str) -> str:
+    """What to do instead of an arrow that does not exist."""
+    if study.state == to:
+        return " Nothing needs to be done."
+    if to == State.UNBLINDED and study.state in (State.PILOT, State.OPEN, State.PAUSED):
+        return f" Close it first: manage.py study close {study}"
+    if to in (State.PAUSED, State.CLOSED) and study.state == State.DRAFT:
+        return f" Nobody can enter it before: manage.py study open {study}"
+    if to in (State.OPEN, State.PAUSED) and study.closed_at:
+        return f" Closed is closed: for more people set version = {study.version + 1} in its study.toml and load that."
+    return ""
+
+
+def _move(
+    study: Study, to: str, allowed: tuple[str, ...], actor: Any, said: dict[str, Any] | None = None, **values: Any
+) -> None:
+    """One arrow and its history row, which holds what was `said`."""
     changed = Study.objects.filter(pk=study.pk, state__in=allowed).update(state=to, **values)
     if not changed:
         study.refresh_from_db(fields=["state"])
-        raise StudyError(f"{study} is {study.state}; only a study that is {' or '.join(allowed)} can become {to}.")
+        raise StudyError(
+            f"{study} is {study.state}; only a study that is {' or '.join(allowed)} can become {to}.{_way(study, to)}"
+        )
     study.refresh_from_db()
-    log(study, to, actor=actor)
+    log(study, to, actor=actor, **(said or {}))
 
 
 def open_study(study: Study, *, skip_preflight: str = "", actor: Any = None) -> Study:
-    """draft or paused -> open. The first time: freeze, draw and seal the seats, ask for the unpersonalised texts."""
+    """draft or paused -> open. The first time: freeze, draw and seal the seats, ask for the unpersonalised texts.
+
+    A draft that is no demonstration needs `skip_preflight`, the reason, which is kept.
+    """
     with transaction.atomic():
         if study.state == State.PAUSED:
             _move(study, State.OPEN, (State.PAUSED,), actor)
             return study
-        if study.state == State.DRAFT and not skip_preflight and not study.spec.demo:
-            raise StudyError(
-                f"{study} has no preflight on record. "
-                'Open it with --skip-preflight "your reason"; the reason is logged.'
-            )
+        if missing := tuple(availability(study.spec)):
+            raise StudyError(f"{study} asks for what is not available yet; it was loaded by another release.", missing)
+        if study.state == State.DRAFT and (skip_preflight or not study.spec.demo):
+            owed = f'{study} has no preflight on record. Open it with --skip-preflight "your reason"; it is logged.'
+            log(study, "preflight_skipped", actor=actor, reason=_reason(skip_preflight, owed))
         _move(study, State.OPEN, (State.DRAFT, State.PILOT), actor, opened_at=timezone.now())
-        if skip_preflight:
-            log(study, "preflight_skipped", actor=actor, reason_given=True)
         seats.draw(study)
         texts.request_stock(study)
     return study
@@ -135,7 +167,7 @@ def close(study: Study, *, end: str = "", actor: Any = None) -> Study:
         if study.state != State.CLOSED or not end:
             _move(study, State.CLOSED, (State.OPEN, State.PAUSED, State.PILOT), actor, closed_at=timezone.now())
         if end:
-            log(study, "ended", actor=actor, reason=end[:200])
+            log(study, "ended", actor=actor, reason=_reason(end, 'Ending needs a reason; it is logged: --end "why".'))
             _end_everybody(study)
     return study
 
@@ -160,16 +192,14 @@ def under_way(study: Study) -> int:
 
 def unblind(study: Study, reason: str, actor: Any = None) -> Study:
     """closed -> unblinded, with a logged reason; refused while anybody is under way."""
-    if not reason.strip():
-        raise StudyError('Unblinding needs a reason; it is logged: --reason "why now".')
+    kept = _reason(reason, 'Unblinding needs a reason; it is logged: --reason "why now".')
     with transaction.atomic():
         if study.state == State.CLOSED and (people := under_way(study)):
             raise StudyError(
                 f"{study} has {people} participant(s) under way. Wait for them, or end them with: "
                 f'manage.py study close {study} --end "REASON"'
             )
-        _move(study, State.UNBLINDED, (State.CLOSED,), actor, unblinded_at=timezone.now())
-        Event.objects.filter(study=study, kind=State.UNBLINDED).update(data={"reason": reason.strip()[:500]})
+        _move(study, State.UNBLINDED, (State.CLOSED,), actor, {"reason": kept}, unblinded_at=timezone.now())
     return study
 
 
@@ -192,4 +222,14 @@ def status(study: Study) -> dict[str, Any]:
         "participants": counts(Participant.objects.filter(study=study)),
         "generations": counts(Generation.objects.filter(study=study)),
         "under_way": under_way(study),
+        "reasons": _reasons(study),
     }
+
+
+def _reasons(study: Study) -> list[dict[str, Any]]:
+    """What staff did and said why, oldest first; `by` is empty for a command."""
+    rows = Event.objects.filter(study=study, kind__in=REASONED).select_related("actor")
+    return [
+        {"kind": row.kind, "at": row.at, "by": row.actor.get_username() if row.actor else "", **row.data}
+        for row in rows
+    ]

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import httpx
+
 from annotations.models import Judgment, Preference
 from studyapp.models import Participant, Study
 from studyapp.services import entry
@@ -58,6 +60,21 @@ def refuse_mixing(study: Study) -> None:
         )
 
 
+def refuse_silence(base_url: str) -> None:
+    """Nobody is sent where no Palate answers. Raises StudyError."""
+    try:
+        answer = httpx.get(f"{base_url}/healthz", timeout=10)
+        answers = answer.status_code == 200 and answer.json() == {"status": "ok"}
+        what = f"its /healthz says {answer.status_code}"
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as problem:
+        answers, what = False, str(problem) or type(problem).__name__
+    if not answers:
+        raise StudyError(
+            f"No Palate answers at {base_url} ({what}). Start it with make demo, or name another: "
+            "--base-url http://127.0.0.1:8000"
+        )
+
+
 def simulate(
     study: Study,
     *,
@@ -70,6 +87,7 @@ def simulate(
 ) -> Crowd:
     """Send `participants` people, `concurrency` at a time, to the server at `base_url`; `think` in seconds a pair."""
     refuse_mixing(study)
+    refuse_silence(base_url)
     invites = entry.make_invites(study, participants, simulated=True)
     started = time.monotonic()
     diaries = asyncio.run(_run(study.slug, invites, concurrency, think, base_url, seed, on_done))

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 from studyapp.flow import Place
 from studyapp.models import Identity, Participant
-from studyapp.services import leaving, progress
+from studyapp.services import checks, leaving, progress
 from studyapp.views.consent import study_document
 from studyapp.views.device import once
 from studyapp.views.pages import Context, current, go_on, show, shows, state_page
@@ -38,9 +38,9 @@ class Exit:
 
 
 def exit_of(participant: Participant) -> Exit:
-    """The code and address of a participant's way out, by their recorded state."""
-    exits = participant.study.spec.exits
-    code, url = exits.code(participant.state), _filled(exits.url(participant.state), participant)
+    """The code and address of a participant's way out."""
+    exits, way = participant.study.spec.exits, checks.way_out(participant)
+    code, url = exits.code(way), _filled(exits.url(way), participant)
     if not url and code and participant.panel == Participant.Panel.PROLIFIC:
         url = f"{PROLIFIC}?{urlencode({'cc': code})}"
     return Exit(code, url, PANEL_NAMES.get(participant.panel, "the panel"))

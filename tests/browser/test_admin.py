@@ -44,6 +44,32 @@ def test_counts_move_without_a_reload_and_come_back_after_a_lost_connection(desk
     assert errors == []
 
 
+WITHOUT_POLLING = "window.setInterval = () => 0;"
+WITHOUT_SOCKETS = "window.WebSocket = class { addEventListener() {} };"
+
+
+@pytest.mark.parametrize("blocked", [WITHOUT_POLLING, WITHOUT_SOCKETS], ids=["by the socket alone", "by polling alone"])
+def test_counts_move_by_the_socket_and_without_it(desk: Page, blocked: str) -> None:
+    study = factory.open_study()
+    desk.add_init_script(blocked)
+    desk.goto(f"/admin/studyapp/study/{study.pk}/change/")
+    live = desk.locator("#live")
+    expect(live).to_contain_text("Live · as of")
+    for number in (1, 2, 3):
+        factory.consented(study)
+        expect(live).to_contain_text(f"{number} under way")
+
+
+def test_without_scripts_the_counts_are_there_and_say_of_when(desk: Page, visit: Callable[..., Page]) -> None:
+    study = factory.open_study()
+    factory.consented(study)
+    plain = visit(javascript=False, storage_state=desk.context.storage_state())
+    plain.goto(f"/admin/studyapp/study/{study.pk}/change/")
+    expect(plain.locator("#live")).to_contain_text("1 under way")
+    expect(plain.locator("[data-live-status]")).to_contain_text("reload the page for newer counts")
+    expect(plain.locator("[data-live-status]")).not_to_contain_text("Live ·")
+
+
 def test_a_signed_out_page_goes_to_the_login_form_instead_of_showing_it_inside(desk: Page) -> None:
     study = factory.open_study()
     desk.goto(f"/admin/studyapp/study/{study.pk}/change/")

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from studyapp.processes import end_with_parent
+
 BASE = Path(__file__).resolve().parents[2]
 LEASE_S = 2
 
@@ -66,7 +68,12 @@ class Site:
         }
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "manage.py", "worker", *arguments], cwd=BASE, env=environ, stdout=out, stderr=out
+                [sys.executable, "manage.py", "worker", *arguments],
+                cwd=BASE,
+                env=environ,
+                stdout=out,
+                stderr=out,
+                preexec_fn=end_with_parent,
             )
         self.workers.append(Worker(process, log))
         return self.workers[-1]

@@ -142,7 +142,8 @@ def test_a_participants_page_tells_the_way_without_outcomes(client: Client) -> N
 def test_pages_work_with_redis_dead(client: Client, settings: Any) -> None:
     study = factory.open_study()
     dead = {"address": "redis://127.0.0.1:1/1", "socket_connect_timeout": 0.2}
-    settings.CHANNEL_LAYERS = {"default": {**settings.CHANNEL_LAYERS["default"], "CONFIG": {"hosts": [dead]}}}
+    nowhere = {**settings.CHANNEL_LAYERS["default"], "CONFIG": {"hosts": [dead]}}
+    settings.CHANNEL_LAYERS = {"default": nowhere, "nudges": nowhere}
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/2"}}
     for address in ("change/", "live/"):
         assert client.get(f"/admin/studyapp/study/{study.pk}/{address}").status_code == 200

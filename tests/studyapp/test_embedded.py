@@ -16,7 +16,8 @@ import pytest
 import redis
 
 from studyapp import embedded
-from studyapp.embedded import EmbeddedError, Servers, running
+from studyapp.embedded import EmbeddedError, Servers, own_folder, running
+from tests.plugin import discard
 
 BASE = Path(__file__).resolve().parents[2]
 
@@ -24,7 +25,7 @@ BASE = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def data() -> Iterator[Path]:
     """A data folder that the tests here use one after the other, so that only the first makes a cluster."""
-    folder = Path(tempfile.mkdtemp(prefix="palate-"))
+    folder = Path(tempfile.mkdtemp(prefix="own-", dir=os.environ.get("PALATE_TEST_FOLDER")))
     folder.chmod(0o711)
     yield folder
     Servers(folder).stop()
@@ -228,6 +229,17 @@ def test_given_servers_are_used_and_nothing_is_started(short_path: Path) -> None
         assert len(environ["SECRET_KEY"]) >= 50
     assert not (short_path / "postgres").exists()
     assert not (short_path / "redis").exists()
+
+
+def test_what_a_killed_test_run_left_is_stopped_wherever_it_lies_in_its_folder(short_path: Path) -> None:
+    folders = [short_path, short_path / "gw0", short_path / "own-abc" / "data"]
+    for folder in folders:
+        own_folder(folder)
+        Servers(folder).redis.start()
+    assert all(server_pids(folder) for folder in folders)
+    discard(short_path)
+    assert [server_pids(folder) for folder in folders] == [set(), set(), set()]
+    assert not short_path.exists()
 
 
 def test_the_secret_key_is_drawn_once(data: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from annotations.models import Comparison, Judgment, Preference
 from inference.models import Generation
-from studyapp.exports import TABLES, export
+from studyapp.exports import TABLES, ExportError, export
 from studyapp.exports.formats import FORMULA_STARTS, MISSING, cell, write_csv
 from studyapp.models import Event, Participant, Study
 from studyapp.services import leaving, studies
@@ -157,3 +157,29 @@ def test_the_order_of_blinded_generations_does_not_follow_their_making(tmp_path:
     personal = [number for number, value in enumerate(tries) if value == 2]
     assert len(personal) == 15
     assert min(personal) < len(tries) - 15, "all personal texts stand at the end, in the order of making"
+
+
+@pytest.mark.django_db
+def test_an_export_overwrites_nothing_and_mixes_with_nothing(tmp_path: Path) -> None:
+    study, other = factory.open_study(), factory.open_study("other")
+    mine, study_folder = tmp_path / "mine", factory.write_folder(tmp_path / "small", factory.protocol())
+    first = {path: path.read_bytes() for path in export(study, mine)}
+    for again in (study, other):
+        with pytest.raises(ExportError, match=r"comparisons\.blinded\.csv of an earlier export\. Choose another"):
+            export(again, mine)
+    with pytest.raises(ExportError, match=r"holds attention\.jsonl, which is no export"):
+        export(study, study_folder)
+    assert not list(study_folder.glob("*.csv"))
+    (mine / "events.blinded.csv.partial").write_text("left by an export that was killed")
+    # Another format, or the same study after unblinding, may lie beside it.
+    export(study, mine, format="jsonl")
+    export(studies.unblind(_closed(study), "done"), mine)
+    assert {path: path.read_bytes() for path in first} == first
+
+
+@pytest.mark.django_db
+def test_a_folder_that_cannot_be_written_is_named_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", Path("/proc/nowhere"), tmp_path / ("x" * 300)):
+        with pytest.raises(ExportError, match="Choose a folder that can be written to"):
+            export(factory.open_study(f"s{len(str(folder))}"), folder)

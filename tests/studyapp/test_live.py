@@ -9,27 +9,24 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from asgiref.testing import ApplicationCommunicator
 from channels.layers import get_channel_layer
 from django.core import signing
 from django.db import connections
 
 from annotations.models import Comparison
 from inference.models import Generation
-from studyapp import live
-from studyapp.asgi import application
+from studyapp import live, sockets
 from studyapp.models import Participant, Study
 from tests import factory
+from tests.studyapp.websocket import PATIENCE_S, Socket, websocket
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(60)]
 LOOK = {"look": True}
-PATIENCE_S = 10
-DEAD = {
-    "default": {
-        "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [{"address": "unix:///nonexistent/redis.sock?db=1", "socket_connect_timeout": 1}]},
-    }
+_NOWHERE = {
+    "BACKEND": "channels_redis.core.RedisChannelLayer",
+    "CONFIG": {"hosts": [{"address": "unix:///nonexistent/redis.sock?db=1", "socket_connect_timeout": 1}]},
 }
+DEAD = {"default": _NOWHERE, "nudges": _NOWHERE}
 
 
 @pytest.fixture(autouse=True)
@@ -56,50 +53,12 @@ def ben(study: Study) -> Participant:
     return factory.elicited(study)
 
 
-class Socket(ApplicationCommunicator):
-    """A browser's end of a websocket to the product's own application."""
-
-    async def connect(self) -> tuple[bool, int]:
-        """Open it: whether it was accepted, and the code with which it was closed if not."""
-        await self.send_input({"type": "websocket.connect"})
-        answer = await self.receive_output(PATIENCE_S)
-        if answer["type"] == "websocket.accept":
-            return True, 1000
-        await self.close()
-        return False, answer.get("code", 1000)
-
-    async def say(self, **frame: Any) -> None:
-        """Send a frame to the server."""
-        await self.send_input({"type": "websocket.receive", **frame})
-
-    async def hear(self) -> str:
-        """The next frame of the server."""
-        answer = await self.receive_output(PATIENCE_S)
-        assert answer["type"] == "websocket.send", answer
-        return str(answer["text"])
-
-    async def close(self) -> None:
-        """The browser leaves."""
-        await self.send_input({"type": "websocket.disconnect", "code": 1000})
-        await self.wait(PATIENCE_S)
-
-
 def socket_of(person: Participant | None, *, origin: str | None = "http://127.0.0.1", slug: str = "small") -> Socket:
     """A socket as the person's browser would open it."""
-    headers = [(b"host", b"127.0.0.1")]
-    if origin is not None:
-        headers.append((b"origin", origin.encode()))
+    cookies = {}
     if person is not None:
-        signed = signing.TimestampSigner(salt="palate.participant.small").sign(person.code)
-        headers.append((b"cookie", f"csrftoken=x; palate={signed}".encode()))
-    scope = {
-        "type": "websocket",
-        "path": f"/s/{slug}/live/",
-        "headers": headers,
-        "query_string": b"",
-        "subprotocols": [],
-    }
-    return Socket(application, scope)
+        cookies["palate"] = signing.TimestampSigner(salt="palate.participant.small").sign(person.code)
+    return websocket(f"/s/{slug}/live/", origin=origin, csrftoken="x", **cookies)
 
 
 async def opened(person: Participant) -> Socket:
@@ -128,7 +87,7 @@ async def test_every_frame_is_the_same_whichever_arm_finished(anna: Participant)
     async for generation in Generation.objects.filter(owner=anna):
         await sync_to_async(live.generation_changed)(generation.pk)
         frames.add(await socket.hear())
-    assert frames == {live.LOOK}
+    assert frames == {sockets.LOOK}
     await socket.close()
 
 
@@ -140,7 +99,7 @@ async def test_a_foreign_origin_is_refused(anna: Participant, origin: str | None
 
 async def test_a_stranger_is_refused(study: Study) -> None:
     connected, code = await socket_of(None).connect()
-    assert (connected, code) == (False, live.NOT_SIGNED_IN)
+    assert (connected, code) == (False, sockets.NOT_SIGNED_IN)
 
 
 async def test_a_cookie_opens_no_other_study(anna: Participant) -> None:

@@ -77,7 +77,7 @@ def test_an_arm_samples_as_the_study_does_but_for_its_own_keys(folder: Path) -> 
 def test_an_arm_sees_the_shots_it_asks_for(folder: Path) -> None:
     protocol = the_protocol(folder)
     assert (protocol.arm_shots("fspo"), protocol.arm_shots("base")) == (4, 0)
-    edit(folder, "context = \"own_shots\"\nshots = 4", 'context = "own_shots"')
+    edit(folder, 'context = "own_shots"\nshots = 4', 'context = "own_shots"')
     edit(folder, "shots = 4", "shots = 5")
     assert the_protocol(folder).arm_shots("fspo") == 5
 
@@ -160,8 +160,15 @@ class TestHash:
 
     @pytest.mark.parametrize(
         "name",
-        ["study.toml", "consent.md", "instructions.md", "debrief.md", "questions.jsonl", "candidates.jsonl",
-         "attention.jsonl"],
+        [
+            "study.toml",
+            "consent.md",
+            "instructions.md",
+            "debrief.md",
+            "questions.jsonl",
+            "candidates.jsonl",
+            "attention.jsonl",
+        ],
     )
     def test_one_more_byte_in_any_file_changes_the_hash(self, folder: Path, name: str) -> None:
         before = load_folder(folder).hash
@@ -249,7 +256,7 @@ class TestAvailability:
         edit(folder, "plain_text = true", "pair_ratio = 1.15")
         edit(folder, "break_every = 4", "reason_items = 3")
         edit(folder, "alpha = 0.05", 'interval = "two_way"\nlooks = "none"')
-        edit(folder, "[wait]", '[eligibility]\nmin_age = 18\n\n[disclosure]\nguess = true\n\n[wait]')
+        edit(folder, "[wait]", "[eligibility]\nmin_age = 18\n\n[disclosure]\nguess = true\n\n[wait]")
         assert load_folder(folder).warnings == ()
 
     def test_a_question_for_some_people_only_is_not_built(self, folder: Path) -> None:
@@ -335,6 +342,11 @@ class TestHints:
             ("max_tokens = 200", "max_tokens = 50", "may cut a text of 60 words"),
             ('source = "bundled:palate-1"', 'source = "lab/model"', "may get other weights"),
             ('"STOP-1"', '"REPLACE-1"', 'exits.stopped: still holds "REPLACE"'),
+            (
+                "stopped = ",
+                'failed_checks = "CHECKS-1"\nstopped = ',
+                "who miss 2 attention checks or more, and there are 1",
+            ),
             ('kind = "attention"', 'kind = "attention"\nlag = 2', "means nothing for the control attention"),
         ],
     )
@@ -357,5 +369,3 @@ class TestHints:
 def test_a_question_may_run_over_several_lines() -> None:
     row = QuestionRow(id="q", use="judge", domain="d", topic="t", text="First this.\nThen that?")
     assert "\n" in row.text
-
-

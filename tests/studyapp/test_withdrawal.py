@@ -306,10 +306,23 @@ def test_lifting_the_trigger_for_one_person_lifts_it_for_nobody_else(two: tuple[
             Judgment.objects.filter(participant=ben).delete()
         with pytest.raises(IntegrityError, match="A judgment is final"), transaction.atomic():
             Judgment.objects.filter(participant=anna).update(choice="second")
-    with transaction.atomic():
-        _set(anna)
-        assert Judgment.objects.filter(participant=anna).delete()[0] == 7
-    assert Judgment.objects.filter(participant=ben).count() == 7
+    assert Judgment.objects.count() == 14
+
+
+def test_judgments_go_only_when_their_person_is_recorded_as_withdrawn(two: tuple[Participant, Participant]) -> None:
+    """Lifting the trigger by hand erases nothing: the commit is refused, with the way that would be right."""
+    anna, ben = two
+
+    def lift_and_delete() -> None:
+        with transaction.atomic():
+            _set(anna)
+            assert Judgment.objects.filter(participant=anna).delete()[0] == 7
+
+    with pytest.raises(IntegrityError, match="its participant is not withdrawn"):
+        lift_and_delete()
+    assert Judgment.objects.count() == 14
+    assert leaving.withdraw(anna)
+    assert Judgment.objects.filter(participant=ben).count() == Judgment.objects.count() == 7
 
 
 def test_the_setting_is_gone_after_the_withdrawal_committed_or_not(two: tuple[Participant, Participant]) -> None:

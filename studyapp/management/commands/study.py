@@ -120,3 +120,8 @@ class Command(BaseCommand):
             self.stdout.write(f"  {name:13} {counts or 'none'}")
         self.stdout.write(f"  seat seal     {facts['seats']['seal'] or 'not drawn yet'}")
         self.stdout.write(f"  under way     {facts['under_way']}")
+        for said in facts["reasons"]:
+            who = f" by {said['by']}" if said["by"] else ""
+            self.stdout.write(
+                f"  {said['kind'].replace('_', ' '):17} {said['at']:%Y-%m-%d %H:%M} UTC{who}: {said['reason']}"
+            )

@@ -40,10 +40,18 @@ class Command(BaseCommand):
                 self.style.ERROR(f"{found.slug} has no participant {code}. Codes are in the admin and in exports.")
             )
             sys.exit(1)
-        if not options["yes"] and input(f"Erase all data of {person.code} ({person.state})? Type yes: ") != "yes":
-            self.stderr.write("Nothing was erased.")
+        if not options["yes"] and not agreed(f"Erase all data of {person.code} ({person.state})? Type yes: "):
+            self.stderr.write("Nothing was erased. Type yes when asked, or give --yes.")
             sys.exit(1)
         receipt = leaving.withdraw(person)
         self.stdout.write(
             f"{person.code} withdrawn; receipt {receipt}" if receipt else f"{person.code} had withdrawn before."
         )
+
+
+def agreed(question: str) -> bool:
+    """Whether a person at the terminal types yes; nobody there has not."""
+    try:
+        return input(question) == "yes"
+    except EOFError:
+        return False

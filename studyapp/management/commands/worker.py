@@ -24,6 +24,8 @@ from studyapp.services import studies
 from studyapp.services.studies import StudyError
 
 logger = logging.getLogger(__name__)
+# A worker listens to the broker all day: on a busy machine a slow answer must not end its connection.
+PATIENCE = {"socket_connect_timeout": 2, "socket_timeout": 10, "max_retries": 1}
 
 
 class Command(BaseCommand):
@@ -56,6 +58,7 @@ class Command(BaseCommand):
             preload=preload,
             listen=lambda key: listen(name, key),
         )
+        app.conf.broker_transport_options = {**app.conf.broker_transport_options, **PATIENCE}
         # Celery would run Django's checks once more, and those of some packages ask the database.
         os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
         setup_logging.connect(keep_logging)
