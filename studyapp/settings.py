@@ -74,6 +74,9 @@ DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"]["connect_timeout"] = 5
 DATABASES["default"]["CONN_MAX_AGE"] = 600
+# Postgres plans a statement that a connection repeats once: planning the joins of a pair took longer than running them.
+DATABASES["default"]["OPTIONS"]["server_side_binding"] = True
+DATABASES["default"]["OPTIONS"].setdefault("prepare_threshold", 5)
 # Threads a web process answers pages with; each keeps one database connection.
 WEB_THREADS = env.int("PALATE_WEB_THREADS", default=3)
 
