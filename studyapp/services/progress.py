@@ -11,6 +11,7 @@ from annotations import selectors
 from annotations import services as judging
 from annotations.models import Comparison, Judgment, Preference
 from annotations.services import Stored
+from studyapp import live
 from studyapp.models import Participant
 from studyapp.services import texts
 from studyapp.services.events import log
@@ -84,6 +85,7 @@ def choose(participant: Participant, opaque_id: str, choice: str, page_ms: int |
             stored = judging.record_choice(person.pk, opaque_id, choice, clean_ms(page_ms))
         if stored is Stored.NEW:
             _after_choice(person)
+            live.study_changed(person.study_id)
     _tell(participant, person)
     return stored
 

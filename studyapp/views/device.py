@@ -99,3 +99,13 @@ def client_address(request: HttpRequest) -> str:
     while hops and _is_trusted(address):
         address = hops.pop()
     return address
+
+
+def household_of(request: HttpRequest) -> str:
+    """What the enrolment limit counts: the address, or the /64 network of an IPv6 one, all of which one home holds."""
+    address = client_address(request)
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network(f"{ip}/64", strict=False)) if ip.version == 6 else address

@@ -18,7 +18,7 @@ from studyapp.services import entry as door
 from studyapp.services import seats
 from studyapp.services.entry import BadInvite, KnownPerson, StudyClosed, StudyFull
 from studyapp.views.arrival import Arrival, arrival_from
-from studyapp.views.device import client_address, device_class, participant_of, sign_in
+from studyapp.views.device import device_class, household_of, participant_of, sign_in
 from studyapp.views.pages import Context, page, redirect_to, uncached
 from studyapp.views.resume import welcome_back
 
@@ -130,7 +130,7 @@ def seconds_over_limit(request: HttpRequest) -> int:
     """Count one enrolment of this address; 0 within the limit, else seconds to wait. Without Redis: no limit."""
     try:
         usage = get_usage(
-            request, group="enrol", key=lambda group, r: client_address(r), rate=settings.ENROL_LIMIT, increment=True
+            request, group="enrol", key=lambda group, r: household_of(r), rate=settings.ENROL_LIMIT, increment=True
         )
     except (RedisError, OSError) as problem:
         logger.warning("The enrolment limit is off while Redis does not answer: %s", problem)

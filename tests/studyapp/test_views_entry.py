@@ -296,6 +296,23 @@ def test_a_forwarded_address_counts_only_behind_a_trusted_proxy(
     assert statuses == [200, 429 if same else 200]
 
 
+@pytest.mark.parametrize(
+    ("addresses", "statuses"),
+    [
+        (("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"), [200, 429]),
+        (("2001:db8:1:2::1", "2001:db8:1:3::1"), [200, 200]),
+    ],
+    ids=["one home, one limit", "two homes"],
+)
+def test_an_ipv6_home_is_limited_as_one(
+    study: Study, settings: Any, addresses: tuple[str, ...], statuses: list[int]
+) -> None:
+    settings.ENROL_LIMIT = "1/m"
+    settings.TRUSTED_PROXIES = ["127.0.0.0/8"]
+    walkers = [Walker(study, **{"X-Forwarded-For": address}) for address in addresses]
+    assert [walker.enter().response.status_code for walker in walkers] == statuses
+
+
 def test_an_expired_invite_of_somebody_inside_still_resumes(study: Study) -> None:
     (token,) = entry.make_invites(study, 1)
     first = Walker(study).to_shots(f"?invite={token}")
