@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from django.db.models import Count, Q, QuerySet
 
 from annotations.blinding import BlindView
 from annotations.models import Comparison, Preference
+from annotations.written import Written
 
 OPEN_STATES = (Comparison.State.PLANNED, Comparison.State.READY)
 # Seconds a person takes over a pair beside reading, for "minutes left" alone.
@@ -24,18 +27,21 @@ class Progress:
     minutes_left: int
 
 
-PAIR_FIELDS = ("participant_id", "position", "role", "opaque_id", "presented_at")
+def undecided(participant_id: int) -> QuerySet[Preference]:
+    """A person's elicitation pairs without a choice, in planned order."""
+    return Preference.objects.filter(participant_id=participant_id, choice__isnull=True).order_by("position")
+
+
+_NEXT_PREFERENCE = Written(
+    lambda participant_id: undecided(participant_id)[:1],
+    *("participant_id", "position", "role", "opaque_id", "presented_at"),
+    *("question__text", "first__text", "second__text"),
+)
 
 
 def next_preference(participant_id: int) -> Preference | None:
     """The first undecided elicitation pair, with question and candidates loaded."""
-    return (
-        Preference.objects.filter(participant_id=participant_id, choice__isnull=True)
-        .select_related("question", "first", "second")
-        .only(*PAIR_FIELDS, "question__text", "first__text", "second__text")
-        .order_by("position")
-        .first()
-    )
+    return _NEXT_PREFERENCE.first(participant_id)
 
 
 def preference_view(preference: Preference) -> BlindView:
@@ -53,21 +59,26 @@ def unjudged(participant_id: int) -> QuerySet[Comparison]:
     return Comparison.objects.filter(participant_id=participant_id, state__in=OPEN_STATES).order_by("position")
 
 
-JUDGED_FIELDS = (
-    *("participant_id", "position", "state", "opaque_id", "presented_at", "ready_at", "a_is_first", "question__text"),
-    *(f"generation_{side}__{field}" for side in "ab" for field in ("state", "text")),
-    *(f"candidate_{side}__text" for side in "ab"),
-)
+@cache
+def _two_of(rows: Callable[[int], QuerySet[Comparison]]) -> Written[Comparison]:
+    return Written(
+        lambda participant_id: rows(participant_id)[:2],
+        *("participant_id", "position", "state", "opaque_id", "presented_at", "ready_at", "a_is_first"),
+        "question__text",
+        *(f"generation_{side}__{field}" for side in "ab" for field in ("state", "text")),
+        *(f"candidate_{side}__text" for side in "ab"),
+    )
 
 
 def next_comparison(participant_id: int) -> Comparison | None:
     """The next comparison in planned order, ready or not, with all that `blinding.blind` reads."""
-    return (
-        unjudged(participant_id)
-        .select_related("question", "generation_a", "generation_b", "candidate_a", "candidate_b")
-        .only(*JUDGED_FIELDS)
-        .first()
-    )
+    return _two_of(unjudged).first(participant_id)
+
+
+def next_two(participant_id: int) -> tuple[Comparison | None, Comparison | None]:
+    """The next comparison, and the one after it, as `next_comparison` gives them."""
+    found = [*_two_of(unjudged).all(participant_id), None, None]
+    return found[0], found[1]
 
 
 def progress(participant_id: int) -> Progress:

@@ -7,6 +7,7 @@ could cost a wait, never a second answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import Enum
 
 from django.db import connection, transaction
@@ -25,14 +26,24 @@ class Stored(Enum):
     OUT_OF_TURN = "out_of_turn"
 
 
+CHOICE_SQL = """
+UPDATE annotations_preference SET choice = %(choice)s, decided_at = %(now)s, page_ms = %(page_ms)s
+WHERE participant_id = %(participant)s AND opaque_id = %(pair)s AND choice IS NULL AND position = (
+    SELECT min(position) FROM annotations_preference WHERE participant_id = %(participant)s AND choice IS NULL
+)
+"""
+
+
 def record_choice(participant_id: int, opaque_id: str, choice: str, page_ms: int | None) -> Stored:
     """Store the choice (first or second) of the pair whose turn it is; raises ValueError on another word."""
     if choice not in ("first", "second"):
         raise ValueError(f"A choice is first or second, not {choice!r}.")
-    turn = Preference.objects.filter(participant_id=participant_id, choice__isnull=True)
-    changed = turn.filter(opaque_id=opaque_id, position=turn.order_by("position").values("position")[:1]).update(
-        choice=choice, decided_at=timezone.now(), page_ms=page_ms
-    )
+    values: dict[str, int | str | datetime | None] = {
+        "participant": participant_id, "pair": opaque_id, "choice": choice, "page_ms": page_ms, "now": timezone.now()
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(CHOICE_SQL, values)
+        changed = cursor.rowcount
     if changed:
         return Stored.NEW
     known = Preference.objects.filter(participant_id=participant_id, opaque_id=opaque_id, choice__isnull=False)

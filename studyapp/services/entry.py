@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from annotations.models import Comparison, Preference
 from annotations.plan import SeatPlan
+from annotations.written import Written
 from studyapp.models import Candidate, Identity, Invite, Participant, Question, Seat, Study
 from studyapp.services import seats, texts
 from studyapp.services.events import log
@@ -278,27 +279,19 @@ def decline(participant: Participant) -> None:
     participant.refresh_from_db()
 
 
-# What pages of every choice read; the rest of the row is read when a page asks for it.
-PAGE_FIELDS = (
-    *(
-        "code",
-        "seat",
-        "state",
-        "state_before",
-        "panel",
-        "shots_done_at",
-        "wait_started_at",
-        "waited_ms",
-        "breaks_taken",
-    ),
-    *("last_seen_at", "debriefed_at", "ended_at", "study__slug", "study__version", "study__title", "study__state"),
-    *("study__protocol_hash",),
+_BY_CODE = Written(
+    lambda code: Participant.objects.filter(code=code),
+    # What pages of every choice read; the rest of the row is read when a page asks for it.
+    *("code", "seat_id", "state", "state_before", "panel", "shots_done_at", "wait_started_at", "waited_ms"),
+    *("breaks_taken", "last_seen_at", "debriefed_at", "ended_at"),
+    *(f"study__{field}" for field in ("slug", "version", "title", "state", "protocol_hash")),
 )
 
 
 def by_code(slug: str, code: str) -> Participant | None:
     """The participant of a signed cookie, with the study."""
-    return Participant.objects.select_related("study").only(*PAGE_FIELDS).filter(study__slug=slug, code=code).first()
+    found = _BY_CODE.first(code)
+    return found if found is not None and found.study.slug == slug else None
 
 
 def by_resume_token(slug: str, token: str) -> Participant | None:

@@ -117,14 +117,14 @@ def judge(
     with transaction.atomic():
         person = lock(participant)
         stored = Stored.OUT_OF_TURN
-        current = selectors.next_comparison(person.pk) if person.state == State.JUDGING else None
+        current, coming = selectors.next_two(person.pk) if person.state == State.JUDGING else (None, None)
         if current is not None and current.opaque_id == opaque_id:
             values = check_judgment(person, choice, strength, reason)
             stored = judging.record_judgment(current, **values, page_ms=clean_ms(page_ms), input=input[:8])  # type: ignore[arg-type]
         elif judging.is_judged(person.pk, opaque_id):
             stored = Stored.AGAIN
         if stored is Stored.NEW:
-            _advance(person)
+            _advance(person, coming)
     _tell(participant, person)
     return stored
 
@@ -163,9 +163,12 @@ def advance(participant: Participant) -> Participant:
     return person
 
 
-def _advance(person: Participant) -> None:
-    """waiting -> judging when the next pair in planned order is ready; the wait clock; completion."""
-    current = _next_after_voids(person)
+def _advance(person: Participant, coming: Comparison | None = None) -> None:
+    """waiting -> judging when the next pair in planned order is ready; the wait clock; completion.
+
+    `coming`: the next pair, where the caller has read it already.
+    """
+    current = coming if coming is not None and _can_come(coming) else _next_after_voids(person)
     now = timezone.now()
     if current is None:
         _stop_clock(person, now)
@@ -188,11 +191,16 @@ def _advance(person: Participant) -> None:
 def _next_after_voids(person: Participant) -> Comparison | None:
     """The next comparison; pairs reached with a failed text are voided on the way."""
     while (current := selectors.next_comparison(person.pk)) is not None:
-        states = {g.state for g in (current.generation_a, current.generation_b) if g is not None}
-        if current.state == Comparison.State.READY or not states & {"failed", "discarded"}:
+        if _can_come(current):
             return current
         judging.void([current.pk], Comparison.VoidReason.GENERATION_FAILED)
     return None
+
+
+def _can_come(pair: Comparison) -> bool:
+    """False when a text of the pair has failed."""
+    states = {g.state for g in (pair.generation_a, pair.generation_b) if g is not None}
+    return pair.state == Comparison.State.READY or not states & {"failed", "discarded"}
 
 
 def _stop_clock(person: Participant, until: object) -> None:
