@@ -64,6 +64,7 @@ def _markdown() -> MarkdownIt:
     return parser
 
 
+@lru_cache(maxsize=128)
 def titled(markdown: str, otherwise: str) -> tuple[str, str]:
     """A document's own first heading and the rest of it; `otherwise` and all of it where there is none."""
     tokens = _markdown().parse(markdown)

@@ -72,8 +72,17 @@ def request_many(orders: Sequence[Order]) -> list[int]:
 
 
 def _request_chunk(orders: Sequence[Order]) -> list[int]:
-    Generation.objects.bulk_create([order.row() for order in orders], ignore_conflicts=True)
     keys = [order.key for order in orders]
+    found = _find(keys)
+    missing = [order for order, key in zip(orders, keys, strict=True) if key not in found]
+    if missing:
+        Generation.objects.bulk_create([order.row() for order in missing], ignore_conflicts=True)
+        found |= _find(keys)
+    return [found[key] for key in keys]
+
+
+def _find(keys: Sequence[Key]) -> dict[Key, int]:
+    """The ids of the rows that were asked for before."""
     studies, owners, arms, questions, purposes, contexts, replicates = (
         set(column) for column in zip(*keys, strict=True)
     )
@@ -86,8 +95,7 @@ def _request_chunk(orders: Sequence[Order]) -> list[int]:
         context_hash__in=contexts,
         replicate__in=replicates,
     ).values_list("study_id", "owner_id", "arm", "question_id", "purpose", "context_hash", "replicate", "pk")
-    found: dict[Key, int] = {row[:7]: row[7] for row in rows}
-    return [found[key] for key in keys]
+    return {row[:7]: row[7] for row in rows}
 
 
 def raise_need(generation_ids: Iterable[int], need: int) -> int:

@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from annotations import services as judging
 from annotations.models import Comparison, Preference
 from annotations.plan import SeatPlan
 from annotations.written import Written
@@ -70,7 +71,7 @@ def panel_key(study: Study, panel: str, panel_id: str) -> str:
 
 def serving(slug: str) -> Study | None:
     """The newest version that takes people; without one, the newest that people may still be inside."""
-    versions = list(Study.objects.serving(slug).defer("documents"))
+    versions = list(Study.objects.serving(slug).defer("protocol", "documents"))
     return next((s for s in versions if s.takes_people), versions[0] if versions else None)
 
 
@@ -178,7 +179,10 @@ def consent(participant: Participant) -> str | None:
     token = secrets.token_urlsafe(16)
     with transaction.atomic():
         locked = (
-            Participant.objects.select_for_update(of=("self",)).select_related("study", "seat").get(pk=participant.pk)
+            Participant.objects.select_for_update(of=("self",))
+            .select_related("study", "seat")
+            .defer("study__protocol")
+            .get(pk=participant.pk)
         )
         if locked.state != Participant.State.ENROLLED or locked.seat is None:
             return None
@@ -194,7 +198,7 @@ def consent(participant: Participant) -> str | None:
         )
         _write_plan(locked, study, seat)
         log(study, "consented", participant=locked)
-    participant.refresh_from_db()
+    participant.refresh_from_db(fields=["state", "consented_at", "last_seen_at", "consent_hash", "resume_hash"])
     return token
 
 
@@ -209,40 +213,34 @@ def new_resume_token(participant: Participant) -> str:
 
 def _write_plan(participant: Participant, study: Study, seat: Seat) -> None:
     plan = SeatPlan.from_json(seat.plan)
-    questions = dict(Question.objects.filter(study=study).values_list("key", "id"))
-    candidates = {
-        (question, key): pk
-        for question, key, pk in Candidate.objects.filter(question__study=study).values_list(
-            "question__key", "key", "id"
-        )
-    }
-    _write_preferences(participant, plan, questions, candidates)
+    questions = {question.key: question for question in Question.objects.filter(study=study).only("key", "text")}
+    _write_preferences(participant, plan, questions)
     _write_comparisons(participant, seat, plan, questions)
-    texts.link_ready_made(participant, study, seat)
+    judging.settle_person(participant.pk)
 
 
-def _write_preferences(
-    participant: Participant, plan: SeatPlan, questions: dict[str, int], candidates: dict[tuple[str, str], int]
-) -> None:
-    rows = {
-        pair.position: Preference(
+def _write_preferences(participant: Participant, plan: SeatPlan, questions: dict[str, Question]) -> None:
+    asked = {questions[pair.question].pk for pair in plan.pairs}
+    found = Candidate.objects.filter(question_id__in=asked).order_by().values_list("question_id", "key", "id")
+    candidates = {(question_id, key): pk for question_id, key, pk in found}
+    rows: dict[int, Preference] = {}
+    for pair in plan.pairs:
+        question = questions[pair.question]
+        rows[pair.position] = Preference(
             participant=participant,
             position=pair.position,
             role=pair.role,
-            question_id=questions[pair.question],
-            first_id=candidates[pair.question, pair.first],
-            second_id=candidates[pair.question, pair.second],
+            question=question,
+            first_id=candidates[question.pk, pair.first],
+            second_id=candidates[question.pk, pair.second],
+            repeat_of=rows[pair.repeat_of] if pair.repeat_of is not None else None,
         )
-        for pair in plan.pairs
-    }
-    Preference.objects.bulk_create(rows.values())
-    repeats = [pair for pair in plan.pairs if pair.repeat_of is not None]
-    for pair in repeats:
-        rows[pair.position].repeat_of = rows[pair.repeat_of]  # type: ignore[index]
-    Preference.objects.bulk_update([rows[pair.position] for pair in repeats], ["repeat_of"])
+    # A row that repeats another is inserted when that one has its id.
+    Preference.objects.bulk_create([row for row in rows.values() if row.repeat_of is None])
+    Preference.objects.bulk_create([row for row in rows.values() if row.repeat_of is not None])
 
 
-def _write_comparisons(participant: Participant, seat: Seat, plan: SeatPlan, questions: dict[str, int]) -> None:
+def _write_comparisons(participant: Participant, seat: Seat, plan: SeatPlan, questions: dict[str, Question]) -> None:
     spec = participant.study.spec
     rows: dict[int, Comparison] = {}
     for planned in plan.comparisons:
@@ -252,18 +250,17 @@ def _write_comparisons(participant: Participant, seat: Seat, plan: SeatPlan, que
             seat=seat,
             position=planned.position,
             kind=planned.kind,
-            question_id=questions[planned.question],
+            question=questions[planned.question],
             arm_a=arms[0],
             arm_b=arms[1],
             replicate_a=texts.replicate_of(spec, arms[0], seat.number),
             replicate_b=texts.replicate_of(spec, arms[1], seat.number),
             a_is_first=planned.a_is_first,
+            repeat_of=rows[planned.repeat_of] if planned.repeat_of is not None else None,
         )
-    Comparison.objects.bulk_create(rows.values())
-    repeats = [planned for planned in plan.comparisons if planned.repeat_of is not None]
-    for planned in repeats:
-        rows[planned.position].repeat_of = rows[planned.repeat_of]  # type: ignore[index]
-    Comparison.objects.bulk_update([rows[planned.position] for planned in repeats], ["repeat_of"])
+    texts.link_ready_made(participant.study, list(rows.values()))
+    Comparison.objects.bulk_create([row for row in rows.values() if row.repeat_of is None])
+    Comparison.objects.bulk_create([row for row in rows.values() if row.repeat_of is not None])
 
 
 def decline(participant: Participant) -> None:
@@ -303,6 +300,7 @@ def by_invite(slug: str, token: str) -> Participant | None:
     """The participant who entered by this invite."""
     return (
         Participant.objects.select_related("study")
+        .defer("study__protocol", "study__documents")
         .filter(study__slug=slug, invite__token_hash=token_hash(token))
         .first()
     )

@@ -75,17 +75,14 @@ def _question_texts(study: Study) -> dict[str, tuple[int, str]]:
     return {key: (pk, text) for pk, key, text in Question.objects.filter(study=study).values_list("id", "key", "text")}
 
 
-def link_ready_made(participant: Participant, study: Study, seat: Seat) -> None:
-    """Point a person's fresh comparisons at the texts that exist without them: stock and attention answers."""
+def link_ready_made(study: Study, rows: list[Comparison]) -> None:
+    """Point comparisons that are about to be stored at the texts that exist without their person: stock, attention."""
     spec = study.spec
-    rows = _comparisons(participant)
     for row in rows:
         if row.kind == Comparison.Kind.ATTENTION:
             row.candidate_a, row.candidate_b = row.question.candidates.order_by("rank")[:2]
     sides = [(row, side) for row in rows for side in "ab" if not _is_live(spec, row, side) and _arm(row, side)]
     _request(study, None, Need.STOCK, sides, ())
-    Comparison.objects.bulk_update(rows, ["generation_a", "generation_b", "candidate_a", "candidate_b"])
-    settle_person(participant.pk)
 
 
 def request_personal(participant: Participant, study: Study) -> None:
@@ -94,7 +91,7 @@ def request_personal(participant: Participant, study: Study) -> None:
     rows = _comparisons(participant)
     sides = [(row, side) for row in rows for side in "ab" if _is_live(spec, row, side)]
     _request(study, participant.pk, Need.PERSONAL, sides, own_shots(participant))
-    Comparison.objects.bulk_update(rows, ["generation_a", "generation_b"])
+    Comparison.objects.bulk_update({row.pk: row for row, _ in sides}.values(), ["generation_a", "generation_b"])
     settle_person(participant.pk)
 
 

@@ -54,7 +54,7 @@ def agree(request: HttpRequest, participant: Participant, place: Place) -> HttpR
             return show(request, participant, place, status=422, errors=errors, given=request.POST.dict())
         return go_on(request, participant)
     token = entry.consent(participant)
-    response = go_on(request, participant)
+    response = go_on(request, participant, fresh=token is not None)
     return keep_once(response, participant, "link", token) if token else response
 
 
@@ -72,7 +72,7 @@ def instructions_context(request: HttpRequest, participant: Participant, place: 
 def begin(request: HttpRequest, participant: Participant, place: Place) -> HttpResponse:
     """On to the first pair."""
     progress.begin(participant)
-    return go_on(request, participant)
+    return go_on(request, participant, fresh=True)
 
 
 consent = state_page("consent", agree)

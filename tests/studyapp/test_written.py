@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from annotations import selectors
+from annotations.blinding import blind
 from annotations.models import Comparison, Preference
 from annotations.written import Written
 from studyapp.models import Participant, Study
@@ -37,16 +38,13 @@ def test_the_next_two_comparisons_come_in_planned_order_with_their_texts(
     anna = factory.elicited(study)
     factory.finish_texts(study)
     progress.advance(anna)
-    planned = list(Comparison.objects.filter(participant=anna).select_related("generation_a", "generation_b")[:2])
+    planned = list(Comparison.objects.filter(participant=anna)[:2])
+    views = [blind(row) for row in planned]
     found = selectors.next_two(anna.pk)
     assert list(found) == planned
     with django_assert_num_queries(0):
-        for row, expected in zip(found, planned, strict=True):
-            assert row is not None
-            assert row.generation_a.text == expected.generation_a.text  # type: ignore[union-attr]
-            assert row.generation_b.state == "ready"  # type: ignore[union-attr]
-            assert row.candidate_a is None
-            assert row.a_is_first is expected.a_is_first
+        assert [blind(row) for row in found if row is not None] == views
+        assert [row.state for row in found if row is not None] == ["ready", "ready"]
 
 
 def test_a_field_that_was_not_asked_for_is_read_on_demand(study: Study, django_assert_num_queries: Any) -> None:
