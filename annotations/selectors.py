@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from django.db.models import Count, Q, QuerySet
 
@@ -57,22 +59,25 @@ def unjudged(participant_id: int) -> QuerySet[Comparison]:
     return Comparison.objects.filter(participant_id=participant_id, state__in=OPEN_STATES).order_by("position")
 
 
-_NEXT_TWO = Written(
-    lambda participant_id: unjudged(participant_id)[:2],
-    *("participant_id", "position", "state", "opaque_id", "presented_at", "ready_at", "a_is_first", "question__text"),
-    *(f"generation_{side}__{field}" for side in "ab" for field in ("state", "text")),
-    *(f"candidate_{side}__text" for side in "ab"),
-)
+@cache
+def _two_of(rows: Callable[[int], QuerySet[Comparison]]) -> Written[Comparison]:
+    return Written(
+        lambda participant_id: rows(participant_id)[:2],
+        *("participant_id", "position", "state", "opaque_id", "presented_at", "ready_at", "a_is_first"),
+        "question__text",
+        *(f"generation_{side}__{field}" for side in "ab" for field in ("state", "text")),
+        *(f"candidate_{side}__text" for side in "ab"),
+    )
 
 
 def next_comparison(participant_id: int) -> Comparison | None:
     """The next comparison in planned order, ready or not, with all that `blinding.blind` reads."""
-    return _NEXT_TWO.first(participant_id)
+    return _two_of(unjudged).first(participant_id)
 
 
 def next_two(participant_id: int) -> tuple[Comparison | None, Comparison | None]:
     """The next comparison, and the one after it, as `next_comparison` gives them."""
-    found = [*_NEXT_TWO.all(participant_id), None, None]
+    found = [*_two_of(unjudged).all(participant_id), None, None]
     return found[0], found[1]
 
 
@@ -98,3 +103,8 @@ def progress_before(row: Preference | Comparison, *, elicited: int, judged: int)
     seconds = left_elicited * SECONDS_PER_ELICITATION_PAIR + left_judged * SECONDS_PER_JUDGED_PAIR
     done = before if eliciting else elicited + before
     return Progress(done=done, total=elicited + judged, minutes_left=max(1, round(seconds / 60)))
+
+
+def judged_count(participant_id: int) -> int:
+    """Judgments a person has given."""
+    return Comparison.objects.filter(participant_id=participant_id, state=Comparison.State.JUDGED).count()
