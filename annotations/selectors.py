@@ -104,7 +104,3 @@ def progress_before(row: Preference | Comparison, *, elicited: int, judged: int)
     done = before if eliciting else elicited + before
     return Progress(done=done, total=elicited + judged, minutes_left=max(1, round(seconds / 60)))
 
-
-def judged_count(participant_id: int) -> int:
-    """Judgments a person has given."""
-    return Comparison.objects.filter(participant_id=participant_id, state=Comparison.State.JUDGED).count()
