@@ -249,4 +249,4 @@ def test_without_colours_of_our_own_a_choice_and_the_focus_still_show(visit: Vis
     switch = page.get_by_role("switch")
     on = switch.evaluate("node => getComputedStyle(node).backgroundColor")
     switch.uncheck()
-    assert switch.evaluate("node => getComputedStyle(node).backgroundColor") != on
+    expect(switch).not_to_have_css("background-color", on)  # after its transition

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from annotations.models import Comparison, Judgment
-from studyapp import live
+from studyapp import live, sockets
 from studyapp.models import Participant
 from tests import factory
 from tests.browser.person import Person
@@ -123,7 +123,7 @@ def test_a_nudge_moves_the_wait_page_on_before_it_polls(
     nudger.start()
     nudger.join(10)
     person.sees(re.compile("^Pair 6"))
-    assert set(frames) == {live.LOOK}
+    assert set(frames) == {sockets.LOOK}
     expect(person.page.locator("h1")).to_be_focused()
 
 
