@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from inference.training.synthesis import Mix
+from inference.training.fewshot import Kind
 
 
 class RecipeError(ValueError):
@@ -18,10 +21,10 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ModelShape(_Strict):
-    """Size of the Llama checkpoint; widths in units, `context` in tokens."""
+class Shape(_Strict):
+    """A Llama from nothing. `vocabulary` counts tokens, widths are in units, `context` in tokens."""
 
-    vocabulary: int = Field(ge=512)
+    vocabulary: int = Field(ge=640)
     hidden: int = Field(gt=0)
     feed_forward: int = Field(gt=0)
     layers: int = Field(gt=0)
@@ -29,36 +32,138 @@ class ModelShape(_Strict):
     context: int = Field(ge=128)
 
 
+class Lora(_Strict):
+    """A LoRA adapter on the base model: rank, scaling and the modules that get one."""
+
+    rank: int = Field(default=16, gt=0)
+    alpha: int = Field(default=32, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    modules: list[str] | Literal["all-linear"] = "all-linear"
+
+
+class ModelChoice(_Strict):
+    """What is trained: a model from nothing (`shape`), or a causal LM on disk (`base`), whole or through `lora`."""
+
+    shape: Shape | None = None
+    base: Path | None = None
+    lora: Lora | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ModelChoice:
+        if (self.shape is None) == (self.base is None):
+            raise ValueError("give either [model.shape], for a model from nothing, or model.base, a folder on disk")
+        if self.lora is not None and self.base is None:
+            raise ValueError("[model.lora] needs model.base: an adapter of a model from nothing makes no sense")
+        return self
+
+
 class Part(_Strict):
-    """One kind of row of a stage and its share of the batches; the shares of a stage are weights."""
+    """One sort of row of a stage. The shares of a stage are weights; `shots` are drawn from evenly.
+
+    `forced` (grow alone) is the share of sign-forcing pairs at the first and at the last row, annealed linearly.
+    """
 
     share: float = Field(gt=0)
-    shots: list[int] = Field(min_length=1)
-    forced: tuple[float, float] = (0.0, 0.0)
+    kind: Kind = "answer"
+    shots: list[Annotated[int, Field(ge=0, le=64)]] = Field(min_length=1)
+    forced: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (0.0, 0.0)
 
-    @property
-    def mix(self) -> Mix:
-        """What its rows are made of."""
-        return Mix(tuple(self.shots), self.forced)
+    @model_validator(mode="after")
+    def _a_description_needs_shots(self) -> Part:
+        if self.kind == "describe" and min(self.shots) == 0:
+            raise ValueError("a description is inferred from shots: take 0 out of the shots of a 'describe' part")
+        return self
 
 
 class Stage(_Strict):
-    """One stretch of training. `rows` counts examples, `batch` rows a step; a batch is of one part."""
+    """One stretch of training, saved under its name.
 
-    name: str
+    `kind` is `grow` (rows of the world, from nothing), `sft` (preferred answers after shots), `ipo` (preferred against
+    dispreferred ones) or `rat` (ipo with pairs of sampled descriptions). `start` names an earlier stage (the one
+    before, if left out). `rows` counts examples, `batch` rows a step. `beta` is IPO's, for summed log-probabilities.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    kind: Literal["grow", "sft", "ipo", "rat"]
+    start: str | None = None
     rows: int = Field(gt=0)
     batch: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     schedule: str = "constant_with_warmup"
+    optimizer: str = "adamw_torch"
+    warmup: int = Field(default=50, ge=0)
+    clip: float = Field(default=1.0, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    beta: float | None = Field(default=None, gt=0)
+    held_out_rows: int = Field(default=0, ge=0)
+    descriptions: int = Field(default=4, ge=2)
     parts: list[Part] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Stage:
+        if (self.beta is None) == (self.kind in ("ipo", "rat")):
+            raise ValueError(f"beta belongs to ipo and rat stages, and stage {self.name!r} is {self.kind}")
+        if self.kind == "ipo" and any(part.kind == "describe" for part in self.parts):
+            raise ValueError("a pair of descriptions must be sampled: use kind 'rat' for a stage with 'describe' parts")
+        if self.rows < self.batch:
+            raise ValueError(f"stage {self.name!r} has fewer rows than one batch")
+        return self
 
 
 class Recipe(_Strict):
-    """Seed, model and stages, in order."""
+    """Seed, model, preferences (a Parquet file or folder) and stages, in order."""
 
     seed: int
-    model: ModelShape
+    preferences: Path | None = None
+    bf16: bool = False
+    model: ModelChoice
     stages: list[Stage] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _stages_follow_each_other(self) -> Recipe:
+        known: set[str] = set()
+        for stage in self.stages:
+            if stage.name in known:
+                raise ValueError(f"two stages are called {stage.name!r}")
+            if stage.start is not None and stage.start not in known:
+                raise ValueError(f"stage {stage.name!r} starts from {stage.start!r}, which is no stage before it")
+            known.add(stage.name)
+        if self.preferences is None and any(stage.kind != "grow" for stage in self.stages):
+            raise ValueError("sft, ipo and rat stages need `preferences`, a Parquet file or folder of synthesize")
+        if self.model.base is None and self.stages[0].kind != "grow":
+            raise ValueError("a model from nothing has to begin with a stage of kind 'grow'")
+        return self
+
+    def start_of(self, stage: Stage) -> str | None:
+        """The stage whose checkpoint this one goes on from; None for the model itself."""
+        number = self.stages.index(stage)
+        return stage.start if stage.start is not None else (self.stages[number - 1].name if number else None)
+
+    def digest_of(self, stage: Stage) -> str:
+        """Changes when anything does that the stage's checkpoint depends on within the recipe."""
+        start = self.start_of(stage)
+        before = self.digest_of(next(s for s in self.stages if s.name == start)) if start is not None else ""
+        own = [
+            self.seed,
+            str(self.preferences),
+            self.bf16,
+            self.model.model_dump(mode="json"),
+            stage.model_dump(mode="json"),
+        ]
+        return hashlib.sha256(json.dumps([before, own]).encode()).hexdigest()
+
+    def scaled(self, scale: float) -> Recipe:
+        """The recipe with `scale` times as many rows in every stage, at least two batches of each."""
+        stages = [
+            stage.model_copy(
+                update={
+                    "rows": max(2 * stage.batch, int(stage.rows * scale)),
+                    "held_out_rows": int(stage.held_out_rows * min(1.0, scale)),
+                }
+            )
+            for stage in self.stages
+        ]
+        return self.model_copy(update={"stages": stages})
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -70,5 +175,5 @@ def load_recipe(path: Path) -> Recipe:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"{path}: is not TOML: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())
         raise RecipeError(f"{path}: {problems}") from error

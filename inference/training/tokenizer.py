@@ -15,9 +15,9 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast
 
 from inference import prompts
-from inference.world.forms import BODIES, LEADS, WHO
-from inference.world.subjects import ASKED, SUBJECTS
-from inference.world.tastes import TRAITS
+from inference.world.forms import FORMS
+from inference.world.forms_users import LEVEL_CLAUSES, OPENING, REVIEW_CLAUSES, VIEW_CLAUSES
+from inference.world.subjects import ASKED
 
 END, PAD = "<|end|>", "<|pad|>"
 LAYOUT = (
@@ -34,12 +34,15 @@ LAYOUT = (
 
 
 def phrases() -> tuple[str, ...]:
-    """The phrase tokens: lead-ins, names, people, and what stands between the slots of bodies and questions."""
-    opening = next(iter(TRAITS.values()))
-    found = [lead if pole in opening else f" {lead}" for pole, leads in LEADS.items() for lead in leads]
-    found += [f" {subject.name}" for subject in SUBJECTS] + [f" {who}" for who in WHO]
-    bodies = (body for forms in BODIES.values() for texts in forms.values() for body in texts)
-    found += [piece for body in bodies for piece in _pieces(f" {body}")]
+    """The phrase tokens: openings, predicates, clauses of descriptions, and the fixed parts of questions."""
+    found: list[str] = [OPENING]
+    for aspects in FORMS.values():
+        for number, forms in enumerate(aspects.values()):
+            for opening in forms.openings:
+                found += _pieces(opening if number == 0 else f" {opening}")
+            found += [f" {predicate}" for predicates in forms.predicates.values() for predicate in predicates]
+    for clauses in (REVIEW_CLAUSES, LEVEL_CLAUSES, VIEW_CLAUSES):
+        found += [f" {clause}" for clause in clauses.values()]
     found += [piece for forms in ASKED.values() for form in forms for piece in _pieces(form)]
     return tuple(sorted({phrase for phrase in found if len(phrase.strip()) > 1}))
 

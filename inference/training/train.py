@@ -1,114 +1,81 @@
-"""Train a small FSPO model from nothing on the world: few-shot preference fine-tuning (SFT) in stages.
+"""Train an FSPO model: grow it from nothing or take one from disk, then few-shot SFT, IPO and RAT, stage by stage.
 
-    python -m inference.training.train inference/training/palate-1.toml OUTDIR [--scale 0.1] [--threads 2]
+    python -m inference.training.train RECIPE.toml OUTDIR [--preferences PATH] [--scale 0.1] [--threads 2]
 
-The library's Trainer does the work; ours are the rows and the loss mask: only the final answer is learnt, never a shot,
-never a dispreferred text. OUTDIR receives the checkpoint, the tokenizer and `metrics.jsonl`.
+TRL's trainers do the work; ours are the few-shot rows, the prompt that serves, IPO on summed log-probabilities and the
+pairs of descriptions. OUTDIR receives a checkpoint for every stage, `metrics.jsonl` and `metrics.png`. A second run
+goes on where the first one stopped. Several processes: `accelerate launch -m inference.training.train ...`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import random
+import shutil
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset
+from accelerate import PartialState
+from datasets import disable_progress_bars
+from peft import LoraConfig, PeftModel
 from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-    Trainer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
     TrainerCallback,
-    TrainingArguments,
     set_seed,
 )
+from transformers.trainer_utils import get_last_checkpoint
+from trl import DPOConfig, SFTConfig, SFTTrainer
 
-from inference.training.recipe import ModelShape, Recipe, RecipeError, Stage, load_recipe
-from inference.training.synthesis import Mix, Row, draw_row
+from inference.training import descriptions
+from inference.training.curriculum import ask
+from inference.training.fewshot import Example, TooLongError
+from inference.training.ipo import FewShotIPO
+from inference.training.metrics import draw as draw_metrics
+from inference.training.preferences import Labelled, PreferenceError, load
+from inference.training.recipe import Recipe, RecipeError, Shape, Stage, load_recipe
+from inference.training.rows import Rows, as_pairs, lazily
+from inference.training.sampling import sample
 from inference.training.tokenizer import train_tokenizer
+from inference.world.answers import draw_plan, write
+from inference.world.forms import DOMAINS
+from inference.world.names import words_of_names
 
-TOKENIZER_ROWS = 2000
+TOKENIZER_TEXTS = 4000
+WORD_REPEATS = 40
 INITIAL_SPREAD = 0.04  # twice the library's: attention in so narrow a model otherwise starts uniform and stays so long
+DONE = "stage.json"
 
 
-class Rows(Dataset[dict[str, list[int]]]):
-    """The rows of one stage, made when asked for. Row i depends on seed, stage and i alone.
-
-    Rows of one batch are of one part and have the same number of shots, so that little of it is padding.
-    """
-
-    def __init__(self, stage: Stage, tokenizer: PreTrainedTokenizerFast, seed: int, context: int) -> None:
-        self.stage, self.tokenizer, self.seed, self.context = stage, tokenizer, seed, context
-
-    def __len__(self) -> int:
-        return self.stage.rows
-
-    def text(self, index: int) -> Row:
-        """Row `index` as text."""
-        of_batch = random.Random(f"{self.seed}/{self.stage.name}/batch/{index // self.stage.batch}")
-        (part,) = of_batch.choices(self.stage.parts, [part.share for part in self.stage.parts])
-        shots = of_batch.choice(part.shots)
-        start, end = part.forced
-        rng = random.Random(f"{self.seed}/{self.stage.name}/{index}")
-        return draw_row(part.mix, shots=shots, forced=start + (end - start) * index / len(self), rng=rng)
-
-    def __getitem__(self, index: int) -> dict[str, list[int]]:
-        encoded = encode(self.text(index), self.tokenizer)
-        if len(encoded["input_ids"]) > self.context:
-            raise ValueError(
-                f"row {index} of stage {self.stage.name!r} has {len(encoded['input_ids'])} tokens, more than the "
-                f"model's context of {self.context}: lower the stage's shots or raise model.context"
-            )
-        return encoded
+# ------------------------------------------------------------------------------------------------- what is trained
 
 
-def encode(row: Row, tokenizer: PreTrainedTokenizerFast) -> dict[str, list[int]]:
-    """Token ids of prompt, target and end; labels -100 everywhere but on the target and the end. No token in front."""
-    prompt: list[int] = tokenizer(row.prompt, add_special_tokens=False)["input_ids"]
-    target: list[int] = tokenizer(row.target, add_special_tokens=False)["input_ids"]
-    target = [*target, int(tokenizer.eos_token_id)]
-    return {"input_ids": [*prompt, *target], "labels": [*[-100] * len(prompt), *target]}
+def tokenizer_texts(seed: int) -> Iterator[str]:
+    """Text to learn tokens from: the words of names, names, known and made up, and some answers."""
+    for word in words_of_names():
+        yield from [f" {word} {word.capitalize()}"] * WORD_REPEATS
+    for index in range(TOKENIZER_TEXTS):
+        rng = random.Random(f"{seed}/tokenizer/{index}")
+        question = ask(rng.choice(DOMAINS), rng)
+        yield f" {question.subject.name}"
+        if index % 8 == 0:
+            yield write(question, draw_plan(question.domain, rng), rng)
 
 
-class Collator:
-    """Left-pad a batch. Logits are asked for the last positions alone, where all the labels are."""
-
-    def __init__(self, pad: int) -> None:
-        self.pad = pad
-
-    def __call__(self, rows: list[dict[str, list[int]]]) -> dict[str, Any]:
-        longest = max(len(row["input_ids"]) for row in rows)
-        # One more than the longest target: the token before a target predicts its first token.
-        kept = 1 + max(sum(label != -100 for label in row["labels"]) for row in rows)
-        ids = torch.tensor([[self.pad] * (longest - len(row["input_ids"])) + row["input_ids"] for row in rows])
-        labels = torch.tensor([[-100] * (longest - len(row["labels"])) + row["labels"] for row in rows])
-        lengths = torch.tensor([len(row["input_ids"]) for row in rows])
-        mask = (torch.arange(longest) >= longest - lengths[:, None]).long()
-        return {"input_ids": ids, "attention_mask": mask, "labels": labels[:, -kept:], "logits_to_keep": kept}
-
-
-class MetricsFile(TrainerCallback):
-    """Append what the trainer logs to a file of JSON lines."""
-
-    def __init__(self, path: Path, stage: str) -> None:
-        self.path, self.stage, self.started = path, stage, time.monotonic()
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
-        """Write one line: stage, step, seconds since the stage began, and the trainer's figures."""
-        seconds = round(time.monotonic() - self.started, 1)
-        line = {"stage": self.stage, "step": state.global_step, "seconds": seconds, **(logs or {})}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-
-
-def new_model(shape: ModelShape, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """An untrained Llama of this shape that knows its end and padding tokens."""
+def new_model(shape: Shape, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """An untrained Llama of this shape, with a tokenizer of its own."""
+    tokenizer = train_tokenizer(tokenizer_texts(seed), vocabulary=shape.vocabulary, context=shape.context)
     config = LlamaConfig(
         vocab_size=shape.vocabulary,
         hidden_size=shape.hidden,
@@ -122,93 +89,255 @@ def new_model(shape: ModelShape, tokenizer: PreTrainedTokenizerFast) -> LlamaFor
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
+    return LlamaForCausalLM(config), tokenizer  # type: ignore[no-untyped-call]
 
 
-def tokenizer_texts(seed: int) -> Iterator[str]:
-    """Text to learn the tokens from: what a few thousand plain rows hold."""
-    for index in range(TOKENIZER_ROWS):
-        rng = random.Random(f"{seed}/tokenizer/{index}")
-        row = draw_row(Mix(shots=(1,)), shots=1, forced=1.0, rng=rng)
-        yield row.prompt
-        yield row.target
+def load_model(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A causal LM on disk, or an adapter folder on its base. Raises RecipeError when there is none."""
+    if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
+        raise RecipeError(
+            f"{folder}: holds no model (config.json is missing); give a folder that `save_pretrained` wrote"
+        )
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if (folder / "adapter_config.json").is_file():
+        base = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
+        model = AutoModelForCausalLM.from_pretrained(base, trust_remote_code=False, use_safetensors=True)
+        return PeftModel.from_pretrained(model, folder, is_trainable=True), tokenizer  # type: ignore[return-value]
+    return AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=False, use_safetensors=True), tokenizer
 
 
-def train_stage(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, stage: Stage, recipe: Recipe, out: Path
-) -> None:
-    """Run one stage over its rows, once, in order."""
-    steps = stage.rows // stage.batch
-    arguments = TrainingArguments(
-        output_dir=str(out / "trainer"),
-        per_device_train_batch_size=stage.batch,
-        num_train_epochs=1,
-        learning_rate=stage.learning_rate,
-        lr_scheduler_type=stage.schedule,
-        warmup_steps=min(50, steps // 10 + 1),
-        weight_decay=0.05,
-        adam_beta2=0.98,
-        max_grad_norm=1.0,
-        train_sampling_strategy="sequential",
-        dataloader_drop_last=True,
-        remove_unused_columns=False,
-        use_cpu=not torch.cuda.is_available(),
-        logging_steps=max(1, min(25, steps // 4)),
-        save_strategy="no",
-        report_to=[],
-        seed=recipe.seed,
+def starting_point(recipe: Recipe, stage: Stage, out: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """What a stage goes on from: the checkpoint of the stage before it, the base model, or a model from nothing."""
+    start = recipe.start_of(stage)
+    if start is not None:
+        return load_model(out / start)
+    if recipe.model.base is not None:
+        return load_model(recipe.model.base)
+    assert recipe.model.shape is not None
+    return new_model(recipe.model.shape, recipe.seed)
+
+
+def adapter_of(recipe: Recipe, model: PreTrainedModel) -> LoraConfig | None:
+    """A new adapter, where the recipe wants one and the model has none yet."""
+    lora = recipe.model.lora
+    if lora is None or isinstance(model, PeftModel):
+        return None
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=lora.modules,
+        task_type="CAUSAL_LM",
     )
-    trainer = Trainer(
+
+
+# ----------------------------------------------------------------------------------------------------- one stage
+
+
+class MetricsFile(TrainerCallback):
+    """Append what the trainer logs to a file of JSON lines; one process writes."""
+
+    def __init__(self, path: Path, stage: str) -> None:
+        self.path, self.stage, self.started = path, stage, time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        """Write one line: stage, step, seconds since the stage began, and the trainer's figures."""
+        if state.is_world_process_zero:
+            seconds = round(time.monotonic() - self.started, 1)
+            line = {"stage": self.stage, "step": state.global_step, "seconds": seconds, **(logs or {})}
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+
+def common_settings(recipe: Recipe, stage: Stage, work: Path) -> dict[str, Any]:
+    """The trainer's settings that every kind of stage shares. Rows are used once, in order, and never cut."""
+    processes = PartialState().num_processes
+    steps = max(1, stage.rows // (stage.batch * processes))
+    return {
+        "output_dir": str(work),
+        "per_device_train_batch_size": stage.batch,
+        "per_device_eval_batch_size": stage.batch,
+        "num_train_epochs": 1,
+        "learning_rate": stage.learning_rate,
+        "lr_scheduler_type": stage.schedule,
+        "optim": stage.optimizer,
+        "warmup_steps": min(stage.warmup, steps // 10 + 1),
+        "weight_decay": stage.weight_decay,
+        "adam_beta2": 0.98,
+        "max_grad_norm": stage.clip,
+        "max_length": None,
+        "train_sampling_strategy": "sequential",
+        "dataloader_drop_last": True,
+        "remove_unused_columns": False,
+        "gradient_checkpointing": False,
+        "bf16": recipe.bf16,
+        "use_cpu": not torch.cuda.is_available(),
+        "logging_steps": max(1, min(25, steps // 4)),
+        "save_strategy": "steps",
+        "save_steps": max(1, steps // 8),
+        "save_total_limit": 1,
+        "eval_strategy": "steps" if stage.held_out_rows else "no",
+        "eval_steps": max(1, steps // 4),
+        "report_to": [],
+        "seed": recipe.seed,
+    }
+
+
+def sft_trainer(recipe: Recipe, stage: Stage, rows: Rows, held_out: Rows, model: Any, work: Path) -> SFTTrainer:
+    """Grow and sft stages: maximum likelihood of what is to be written, and of nothing else."""
+    make, checked = (rows.grown, held_out.grown) if stage.kind == "grow" else (rows.tuned, held_out.tuned)
+    return SFTTrainer(
         model=model,
-        args=arguments,
-        data_collator=Collator(int(tokenizer.pad_token_id)),
-        train_dataset=Rows(stage, tokenizer, recipe.seed, recipe.model.context),
-        callbacks=[MetricsFile(out / "metrics.jsonl", stage.name)],
+        args=SFTConfig(
+            **common_settings(recipe, stage, work),
+            dataset_kwargs={"skip_prepare_dataset": True},
+            packing=False,
+        ),
+        train_dataset=lazily(stage.rows, make),
+        eval_dataset=lazily(stage.held_out_rows, checked) if stage.held_out_rows else None,
+        processing_class=rows.tokenizer,
+        peft_config=adapter_of(recipe, model),
     )
-    trainer.train()
+
+
+def ipo_trainer(recipe: Recipe, stage: Stage, rows: Rows, held_out: Rows, model: Any, work: Path) -> FewShotIPO:
+    """Ipo and rat stages: preferred against dispreferred, the starting checkpoint being the frozen reference."""
+    examples = [rows.example(index) for index in range(stage.rows)]
+    if stage.kind == "rat":
+        examples = with_sampled_descriptions(examples, stage, model, rows.tokenizer)
+    checked = [held_out.example(index) for index in range(stage.held_out_rows)]
+    checked = [example for example in checked if example.rejected]
+    adapter = adapter_of(recipe, model)
+    settings = common_settings(recipe, stage, work)
+    settings["eval_strategy"] = "steps" if checked else "no"
+    return FewShotIPO(
+        model=model,
+        args=DPOConfig(
+            **settings,
+            loss_type=["ipo"],
+            beta=stage.beta or 0.0,
+            precompute_ref_log_probs=adapter is None,
+            precompute_ref_batch_size=stage.batch,
+        ),
+        train_dataset=as_pairs(examples),
+        eval_dataset=as_pairs(checked) if checked else None,
+        processing_class=rows.tokenizer,
+        peft_config=adapter,
+    )
+
+
+def with_sampled_descriptions(
+    examples: list[Example], stage: Stage, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> list[Example]:
+    """The examples, with pairs of descriptions sampled from the model in place of those that ask for one."""
+    asked = [example for example in examples if not example.rejected]
+    print(f"  sampling {stage.descriptions} descriptions for each of {len(asked)} users' shots")
+    sampler = partial(
+        sample, model, tokenizer, temperature=descriptions.TEMPERATURE, max_tokens=descriptions.MAX_TOKENS
+    )
+    found = iter(descriptions.pairs(asked, sampler, stage.descriptions))
+    kept = [example if example.rejected else next(found, None) for example in examples]
+    return [example for example in kept if example is not None]
+
+
+def run_stage(recipe: Recipe, stage: Stage, users: dict[str, list[Labelled]], out: Path) -> None:
+    """Train one stage and save its checkpoint under its name, whole or not at all."""
+    model, tokenizer = starting_point(recipe, stage, out)
+    context = int(model.config.max_position_embeddings)
+    rows = Rows(stage, recipe.seed, tokenizer, context, users.get("train", ()))
+    held_out = Rows(stage, recipe.seed + 1, tokenizer, context, users.get("held_out", ()))
+    work = out / f".{stage.name}"
+    build = sft_trainer if stage.kind in ("grow", "sft") else ipo_trainer
+    trainer = build(recipe, stage, rows, held_out, model, work)
+    trainer.add_callback(MetricsFile(out / "metrics.jsonl", stage.name))
+    last = get_last_checkpoint(str(work)) if work.is_dir() else None  # type: ignore[no-untyped-call]
+    trainer.train(resume_from_checkpoint=last)
+    model.config.use_cache = True  # the trainer turns it off; serving wants it
+    saved = out / f".{stage.name}-saved"
+    trainer.save_model(str(saved))
+    if trainer.is_world_process_zero():
+        finish(recipe, stage, saved, work, out)
+    trainer.accelerator.wait_for_everyone()
+
+
+def finish(recipe: Recipe, stage: Stage, saved: Path, work: Path, out: Path) -> None:
+    """Mark a stage as done by giving its checkpoint its name, and tidy up."""
+    (saved / "training_args.bin").unlink(missing_ok=True)
+    (saved / DONE).write_text(
+        json.dumps({"digest": recipe.digest_of(stage), "stage": stage.model_dump(mode="json")}, indent=1)
+    )
+    shutil.rmtree(out / stage.name, ignore_errors=True)
+    saved.rename(out / stage.name)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+# ---------------------------------------------------------------------------------------------------- the program
+
+
+def is_done(recipe: Recipe, stage: Stage, out: Path) -> bool:
+    """Whether this very stage has its checkpoint. Raises RecipeError for one of another recipe."""
+    marker = out / stage.name / DONE
+    if not marker.is_file():
+        return False
+    if json.loads(marker.read_text())["digest"] == recipe.digest_of(stage):
+        return True
+    raise RecipeError(
+        f"{out / stage.name}: holds a checkpoint of another recipe; give another OUTDIR, or remove that folder "
+        "and those of the stages after it"
+    )
+
+
+def read_users(recipe: Recipe) -> dict[str, list[Labelled]]:
+    """The labelled users of both groups; data without a held-out group have none there."""
+    if recipe.preferences is None:
+        return {}
+    users = {"train": load(recipe.preferences)}
+    if any(stage.held_out_rows and stage.kind != "grow" for stage in recipe.stages):
+        users["held_out"] = load(recipe.preferences, group="held_out")
+    return users
 
 
 def train(recipe: Recipe, out: Path) -> None:
-    """From nothing to a checkpoint in `out`."""
+    """Every stage that is not done yet, in order."""
     set_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "metrics.jsonl").unlink(missing_ok=True)
-    tokenizer = train_tokenizer(
-        tokenizer_texts(recipe.seed), vocabulary=recipe.model.vocabulary, context=recipe.model.context
-    )
-    model = new_model(recipe.model, tokenizer)
-    print(f"{model.num_parameters() / 1e6:.2f} million parameters, {len(tokenizer)} tokens")
-    tokenizer.save_pretrained(out)
+    due = [stage for stage in recipe.stages if not is_done(recipe, stage, out)]
+    users = read_users(recipe) if any(stage.kind != "grow" for stage in due) else {}
     for stage in recipe.stages:
-        print(f"stage {stage.name}: {stage.rows} rows, {stage.batch} a step")
-        train_stage(model, tokenizer, stage, recipe, out)
-        model.config.use_cache = True  # the trainer turns it off; serving wants it
-        model.save_pretrained(out)
-
-
-def scaled(recipe: Recipe, scale: float) -> Recipe:
-    """The recipe with `scale` times as many rows in every stage, at least two batches of each."""
-    stages = [s.model_copy(update={"rows": max(2 * s.batch, int(s.rows * scale))}) for s in recipe.stages]
-    return recipe.model_copy(update={"stages": stages})
+        if stage not in due:
+            print(f"stage {stage.name}: done before")
+            continue
+        started = time.monotonic()
+        print(f"stage {stage.name} ({stage.kind}): {stage.rows:,} rows, {stage.batch} a step", flush=True)
+        run_stage(recipe, stage, users, out)
+        print(f"stage {stage.name}: {time.monotonic() - started:.0f} s", flush=True)
+    draw_metrics(out / "metrics.jsonl", out / "metrics.png")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse, train, return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m inference.training.train", description="Train a small FSPO model.")
+    parser = argparse.ArgumentParser(prog="python -m inference.training.train", description="Train an FSPO model.")
     parser.add_argument("recipe", type=Path, help="a TOML recipe, such as inference/training/palate-1.toml")
-    parser.add_argument("out", type=Path, help="folder for the checkpoint")
+    parser.add_argument("out", type=Path, help="folder for checkpoints and metrics")
+    parser.add_argument("--preferences", type=Path, help="Parquet of synthesize, in place of the recipe's")
     parser.add_argument("--scale", type=float, default=1.0, help="times as many rows in every stage")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     options = parser.parse_args(arguments)
     if not 0 < options.scale <= 100 or options.threads < 1:
         parser.error("--scale must be over 0 and at most 100, --threads at least 1")
+    torch.set_num_threads(options.threads)
+    disable_progress_bars()
+    logging.getLogger("trl").setLevel(logging.ERROR)
     try:
         recipe = load_recipe(options.recipe)
-    except RecipeError as error:
+        if options.preferences is not None:
+            recipe = recipe.model_copy(update={"preferences": options.preferences})
+        train(recipe.scaled(options.scale), options.out)
+    except (RecipeError, PreferenceError, TooLongError) as error:
         print(error, file=sys.stderr)
         return 1
-    torch.set_num_threads(options.threads)
-    train(scaled(recipe, options.scale), options.out)
     return 0
 
 

@@ -9,6 +9,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal, get_args
 
 from inference.world.forms import DOMAINS, EXPLANATIONS, OPEN, REVIEWS
 
@@ -16,31 +17,65 @@ FILMS = (
     "The Glass Harbour", "Night Ferry", "The Quiet Orchard", "Salt and Copper", "The Last Lighthouse",
     "Winter Circus", "The Paper Bridge", "Blue Station", "The Long Meadow", "Silver Kites", "The Clockmaker",
     "Harvest Road", "The Borrowed Garden", "Red Umbrella", "The Seventh Window", "Morning Tide", "The Iron Sparrow",
-    "Distant Bells",
+    "Distant Bells", "The Salt Road", "Paper Moons", "The Lantern Keeper", "An Ordinary Storm",
+    "The Long Goodbye Party", "Copper Sky", "The Orchard Thief", "Half Past Summer", "The Silent Ferryman",
+    "Dust and Violets", "A Train to Verona", "The Ninth Passenger", "Snow over Lisbon", "The Kindest Liar",
+    "Green Harbour Nights", "The Last Projectionist", "Hollow Drums", "The Girl with the Kite", "Where Rivers Meet",
+    "The Broken Carousel",
 )  # fmt: skip
 SERIES = (
     "The Velvet Archive", "Stone Valley", "The Hidden Bakery", "Northern Signal", "The Amber Room", "Market Street",
     "The Wandering Doctor", "Cold Lanterns", "The Hollow Crown", "River Detectives", "The Green Hotel",
     "Second Summer", "The Tower Above", "Broken Compass", "The Island Kitchen", "Golden Hour", "The Night Library",
-    "Falling Leaves",
+    "Falling Leaves", "The Baker Street Choir", "Cloud Station", "The Orange House", "Seven Bridges",
+    "The Understudy", "Low Water", "The Missing Gardener", "Saturday Court", "The Copper Mine", "Little Kingdoms",
+    "The Long Corridor", "Harbour Police", "A Quiet Block", "The Paper Trail", "Mountain Rescue",
+    "The Honest Thieves", "Old Money New Town", "The Weather Makers", "Blind Alley", "The Twelfth Floor",
 )  # fmt: skip
 NOVELS = (
     "The Fox at the Gate", "Small Rivers", "The Empty Chair", "Letters from Anna", "The Weaver of Storms",
     "Honey and Ash", "The Map of Shadows", "Running North", "The Painted Door", "Seven Sisters", "The Cartographer",
     "A Kingdom of Rain", "The Stolen Piano", "Under the Almond Tree", "The Winter Guest", "Tomorrow and the Sea",
-    "The Bird Keeper", "Quiet Thunder",
+    "The Bird Keeper", "Quiet Thunder", "The Salt Merchant", "Nine Winters", "The Lighthouse Sisters",
+    "A House of Doors", "The Cellist", "Ink and Iron", "The Long Field", "Every Second Sunday", "The Botanist",
+    "Grey Geese", "The Last Ferry Home", "Wild Fennel", "The Cousin from Trieste", "Under Slow Stars",
+    "The Tin Drummer Boy", "Sparrow Hill", "The Unwritten Map", "Cold Plums", "The Glass Beehive", "Tides of Amber",
 )  # fmt: skip
-TOPICS = (
-    "photosynthesis", "the water cycle", "gravity", "inflation", "a rainbow", "the immune system", "radar", "erosion",
-    "natural selection", "the greenhouse effect", "electricity", "a vaccine", "memory", "sleep", "magnetism",
-    "evaporation", "a solar eclipse", "the tide", "friction", "digestion", "a search engine", "encryption",
-    "supply and demand", "lightning", "a black hole", "fermentation", "an earthquake", "plate tectonics",
-    "the carbon cycle", "a battery", "condensation", "the stock market", "machine translation", "an echo",
-    "pollination", "a heat pump", "the nitrogen cycle", "buoyancy", "blood pressure", "a lunar eclipse", "radio",
-    "the ozone layer", "compound interest", "a steam engine", "migration", "nuclear fusion", "hibernation",
-    "a fibre-optic cable", "osmosis", "the jet stream", "satellite navigation", "hearing", "a touch screen",
-    "combustion", "the food chain", "recycling", "a glacier", "metabolism", "an auction", "peer review",
-)  # fmt: skip
+FIELDS: dict[str, tuple[str, ...]] = {
+    "living things": (
+        "photosynthesis", "natural selection", "pollination", "migration", "hibernation", "fermentation",
+        "the food chain", "crop rotation", "symbiosis", "a gene", "echolocation", "composting", "osmosis",
+        "the butterfly effect", "cellular respiration", "camouflage",
+    ),
+    "the body": (
+        "the immune system", "a vaccine", "memory", "sleep", "digestion", "blood pressure", "hearing", "metabolism",
+        "the placebo effect", "homeostasis", "tooth decay", "the circadian rhythm", "muscle growth", "eyesight",
+        "a reflex", "balance",
+    ),
+    "matter and motion": (
+        "gravity", "electricity", "magnetism", "friction", "buoyancy", "combustion", "an echo", "nuclear fusion",
+        "surface tension", "the doppler effect", "refraction", "corrosion", "superconductivity", "a rainbow",
+        "evaporation", "condensation", "the periodic table",
+    ),
+    "earth and sky": (
+        "the water cycle", "the greenhouse effect", "erosion", "a solar eclipse", "a lunar eclipse", "the tide",
+        "lightning", "a black hole", "an earthquake", "plate tectonics", "the carbon cycle", "the nitrogen cycle",
+        "the ozone layer", "the jet stream", "a glacier", "the rock cycle", "a thunderstorm", "a cold front",
+        "a tsunami", "a mirage",
+    ),
+    "technology": (
+        "radar", "a search engine", "encryption", "a battery", "machine translation", "a heat pump", "radio",
+        "a steam engine", "a fibre-optic cable", "satellite navigation", "a touch screen", "recycling",
+        "a transistor", "desalination", "a suspension bridge", "a hash table", "a laser", "error correction",
+        "a wind turbine", "a microwave oven", "stainless steel", "spam filtering",
+    ),
+    "money and society": (
+        "inflation", "supply and demand", "the stock market", "compound interest", "an auction", "peer review",
+        "game theory", "insurance", "central banking", "bargaining", "the trade deficit", "a tariff", "a pension",
+        "public debt", "a monopoly",
+    ),
+}  # fmt: skip
+"""Field of knowledge -> its topics."""
 CHOICES = (
     "keeping a diary", "moving to a smaller town", "learning to cook at home", "working from home",
     "getting up at five", "adopting a dog", "taking a year off", "selling the car", "learning a second language",
@@ -56,27 +91,68 @@ CHOICES = (
     "keeping a strict budget", "leaving the phone at home", "joining a local council", "learning to dance",
     "caring for an older relative", "taking evening classes", "building a cabin", "sleeping outdoors",
     "giving money to strangers", "going to bed early", "raising chickens", "fixing your own bicycle",
-    "speaking in public", "writing letters by hand", "eating dinner without screens",
+    "speaking in public", "writing letters by hand", "eating dinner without screens", "learning to sail",
+    "adopting an old cat", "baking your own bread", "moving back home", "walking to work", "starting a book club",
+    "taking a job abroad", "keeping a garden pond", "singing in public", "spending a month offline",
+    "buying a used van", "learning to juggle", "sharing an office", "teaching evening classes",
+    "training for a triathlon", "living without a television", "painting the kitchen yourself",
+    "writing a family history", "joining a rowing club", "changing schools midyear", "hiking alone", "retiring early",
+    "learning sign language", "hosting exchange students", "cancelling every subscription",
+    "building a model railway", "going vegetarian for a month", "mentoring a student", "restoring a wooden boat",
+    "taking the night train", "planting fruit trees", "swapping homes for the summer", "learning to knit",
+    "living on a houseboat", "standing for election", "keeping a dream journal", "going car free",
+    "inviting strangers to dinner", "relearning mathematics", "skipping coffee",
 )  # fmt: skip
 
+# Every form but one of a subject is asked in training; see questions_about.
 ASKED: dict[str, tuple[str, ...]] = {
-    "film": ("Is the film {s} worth an evening?", "What do you make of the film {s}?", "Should I go and see {s}?"),
-    "series": ("Is the series {s} worth starting?", "What do you make of the series {s}?", "Should I watch {s}?"),
-    "novel": ("Is the novel {s} worth my time?", "What do you make of the novel {s}?", "Should I read {s}?"),
-    "topic": ("How would you explain {s}?", "What should I know about {s}?", "Can you help me understand {s}?"),
-    "choice": ("Is {s} a good idea?", "What do you think about {s}?", "Would you recommend {s}?"),
+    "film": (
+        "Is the film {s} worth an evening?",
+        "What do you make of the film {s}?",
+        "Should I go and see {s}?",
+        "Would you give the film {s} a chance?",
+    ),
+    "series": (
+        "Is the series {s} worth starting?",
+        "What do you make of the series {s}?",
+        "Should I watch {s}?",
+        "Would you give the series {s} a chance?",
+    ),
+    "novel": (
+        "Is the novel {s} worth my time?",
+        "What do you make of the novel {s}?",
+        "Should I read {s}?",
+        "Would you give the novel {s} a chance?",
+    ),
+    "topic": (
+        "How would you explain {s}?",
+        "What should I know about {s}?",
+        "Can you help me understand {s}?",
+        "What is the idea behind {s}?",
+    ),
+    "choice": (
+        "Is {s} a good idea?",
+        "What do you think about {s}?",
+        "Would you recommend {s}?",
+        "I am thinking about {s}. Should I?",
+    ),
 }
 """Kind of subject -> the forms in which people ask about it."""
 
 
+Split = Literal["train", "questions", "subjects"]
+"""What a model is trained on; held-out questions on subjects of training; held-out subjects."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A thing to ask about. `held_out` subjects occur in no preference a model is trained on, only in plain answers."""
+    """A thing to ask about. Training never sees a `held_out` one. `field` is set for topics alone."""
 
     name: str
     domain: str
     kind: str
     held_out: bool = False
+    field: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +161,7 @@ class Question:
 
     subject: Subject
     text: str
+    split: Split
 
     @property
     def domain(self) -> str:
@@ -92,37 +169,50 @@ class Question:
         return self.subject.domain
 
 
-def _subjects(names: Sequence[str], domain: str, kind: str) -> list[Subject]:
+def _subjects(names: Sequence[str], domain: str, kind: str, field: str = "") -> list[Subject]:
     # Every fifth subject is held out: a fixed rule, so that adding subjects at the end moves none across the border.
-    return [Subject(name, domain, kind, held_out=index % 5 == 4) for index, name in enumerate(names)]
+    return [Subject(name, domain, kind, index % 5 == 4, field) for index, name in enumerate(names)]
 
 
 SUBJECTS: tuple[Subject, ...] = (
     *_subjects(FILMS, REVIEWS, "film"),
     *_subjects(SERIES, REVIEWS, "series"),
     *_subjects(NOVELS, REVIEWS, "novel"),
-    *_subjects(TOPICS, EXPLANATIONS, "topic"),
+    *(subject for field, topics in FIELDS.items() for subject in _subjects(topics, EXPLANATIONS, "topic", field)),
     *_subjects(CHOICES, OPEN, "choice"),
 )
 
 
+@cache
+def _number(subject: Subject) -> int:
+    return SUBJECTS.index(subject)
+
+
 def questions_about(subject: Subject) -> tuple[Question, ...]:
-    """Every question the world asks about a subject."""
-    return tuple(Question(subject, form.format(s=subject.name)) for form in ASKED[subject.kind])
+    """Every question the world asks about a subject; of a subject of training one is kept as a held-out question."""
+    forms = ASKED[subject.kind]
+    kept = _number(subject) % len(forms)
+    splits: list[Split] = ["questions" if number == kept else "train" for number in range(len(forms))]
+    if subject.held_out:
+        splits = ["subjects"] * len(forms)
+    texts = (form.format(s=subject.name) for form in forms)
+    return tuple(Question(subject, text, split) for text, split in zip(texts, splits, strict=True))
 
 
 @cache
-def questions(*, held_out: bool, domain: str | None = None) -> tuple[Question, ...]:
-    """All questions on seen or on held-out subjects, of one domain or of all."""
+def questions(split: Split, domain: str | None = None) -> tuple[Question, ...]:
+    """All questions of a split, of one domain or of all; raises ValueError for a split or domain there is not."""
     if domain is not None and domain not in DOMAINS:
         raise ValueError(f"domain must be one of {DOMAINS}, not {domain!r}")
-    chosen = [s for s in SUBJECTS if s.held_out == held_out and domain in (None, s.domain)]
-    return tuple(question for subject in chosen for question in questions_about(subject))
+    if split not in get_args(Split):
+        raise ValueError(f"split must be one of {get_args(Split)}, not {split!r}")
+    asked = (q for s in SUBJECTS if domain in (None, s.domain) for q in questions_about(s))
+    return tuple(question for question in asked if question.split == split)
 
 
-def draw_question(rng: random.Random, *, held_out: bool) -> Question:
-    """A question drawn uniformly over domains, then over the questions of the domain."""
-    return rng.choice(questions(held_out=held_out, domain=rng.choice(DOMAINS)))
+def draw_question(rng: random.Random, split: Split, domain: str | None = None) -> Question:
+    """A question drawn uniformly over domains (or of one), then over the questions of the domain."""
+    return rng.choice(questions(split, domain or rng.choice(DOMAINS)))
 
 
 def subject_of(question: str) -> Subject | None:

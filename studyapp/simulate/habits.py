@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
-from inference.world import Taste, score
+from inference.demoworld import Taste, score
 
 
 class Habit(StrEnum):

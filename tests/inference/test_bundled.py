@@ -11,9 +11,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from inference.contracts import Shot
+from inference.demoworld import Taste, names_subject, reads, score, style_of
+from inference.demoworld.measure import Person, draw_people, generate, half_credit, measure
 from inference.prompts import PREFERRED_HEADING, fspo_prompt
-from inference.training.evaluate import Person, draw_people, generate, half_credit, measure
-from inference.world import Taste, names_subject, reads, score, style_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "inference" / "bundled" / "palate-1"

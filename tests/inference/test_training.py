@@ -1,224 +1,271 @@
-"""What the model is trained on, and that a whole run from nothing works."""
+"""The training program: recipes that are checked before any work, stages that go on where they stopped."""
 
 from __future__ import annotations
 
 import json
-import random
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from inference import prompts
-from inference.training.evaluate import Figures, draw_people, half_credit, table
-from inference.training.evaluate import main as evaluate
-from inference.training.recipe import Part, RecipeError, Stage, load_recipe
-from inference.training.synthesis import Mix, Row, draw_row
-from inference.training.tokenizer import LAYOUT, train_tokenizer
-from inference.training.train import Collator, Rows, encode, main, new_model, tokenizer_texts
-from inference.world import names_subject, style_of, subject_of
-from inference.world.subjects import SUBJECTS
+from inference.prompts import PREFERRED_HEADING
+from inference.training import metrics
+from inference.training.recipe import Recipe, RecipeError, load_recipe
+from inference.training.tokenizer import END, train_tokenizer
+from inference.training.train import main, tokenizer_texts
+from inference.world import DOMAINS, draw_plan, draw_question, write
+from tests.inference.training_data import PREFERENCE_STAGES, TINY, save_both_groups
 
-RECIPE = Path(__file__).resolve().parents[2] / "inference" / "training" / "palate-1.toml"
-TINY = """
-seed = 1
-[model]
-vocabulary = 1536
-hidden = 32
-feed_forward = 64
-layers = 1
-heads = 2
-context = 1024
-[[stages]]
-name = "plain"
-rows = 96
-batch = 8
-learning_rate = 2e-2
-[[stages.parts]]
-share = 1
-shots = [0]
-[[stages]]
-name = "full"
-rows = 16
-batch = 8
-learning_rate = 5e-3
-[[stages.parts]]
-share = 1
-shots = [0, 2]
-forced = [1.0, 0.0]
-[[stages.parts]]
-share = 1
-shots = [1]
-"""
+ROOT = Path(__file__).resolve().parents[2]
+STAGE = '[[stages]]\nname = "a"\nkind = "{kind}"\nrows = 8\nbatch = 4\nlearning_rate = 1e-3\n'
+SHAPE = "[model.shape]\nvocabulary = 2048\nhidden = 32\nfeed_forward = 64\nlayers = 2\nheads = 2\ncontext = 1024\n"
+PARTS = "parts = [{ share = 1, shots = [1] }]\n"
+GROW = STAGE.format(kind="grow") + PARTS
+
+
+def recipe_file(folder: Path, text: str) -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(text)
+    return path
 
 
 @pytest.fixture(scope="module")
-def tokenizer() -> PreTrainedTokenizerFast:
-    return train_tokenizer(tokenizer_texts(1), vocabulary=1536, context=2048)
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model through every kind of stage."""
+    folder = tmp_path_factory.mktemp("trained")
+    preferences = save_both_groups(folder / "preferences.parquet")
+    recipe = recipe_file(folder, f'preferences = "{preferences}"\n{TINY}{PREFERENCE_STAGES}')
+    assert main([str(recipe), str(folder / "out"), "--threads", "1"]) == 0
+    return folder
 
 
-def a_row(shots: int, seed: int = 0, mix: Mix | None = None) -> Row:
-    return draw_row(mix or Mix((shots,)), shots=shots, forced=0.0, rng=random.Random(seed))
+# --------------------------------------------------------------------------------------------------------- recipes
 
 
-def test_a_row_is_the_serving_prompt_and_target_byte_for_byte() -> None:
-    row = a_row(2)
-    blocks = row.prompt.split("# Task\n")
-    texts = [line for line in blocks[0].split("\n") if line and not line.startswith("#")]
-    assert len(texts) == 6
-    shots = [prompts.Shot(*texts[:3]), prompts.Shot(*texts[3:])]
-    question = blocks[1].split("\n")[2]
-    assert prompts.fspo_prompt(question, shots) == row.prompt
-    answer = row.target.split("\n")[1]
-    assert prompts.fspo_target(answer) == row.target
-    assert style_of(answer) is not None
-    assert names_subject(answer, question) or subject_of(question) is None
-
-
-@pytest.mark.parametrize("shots", [0, 1, 8])
-def test_the_loss_covers_the_final_answer_and_its_end_alone(tokenizer: PreTrainedTokenizerFast, shots: int) -> None:
-    row = a_row(shots, seed=shots)
-    encoded = encode(row, tokenizer)
-    learnt = [token for token, label in zip(encoded["input_ids"], encoded["labels"], strict=True) if label != -100]
-    assert learnt == [label for label in encoded["labels"] if label != -100]
-    assert tokenizer.decode(learnt) == row.target + "<|end|>"
-    assert tokenizer.decode(encoded["input_ids"]) == row.prompt + row.target + "<|end|>"
-
-
-def test_the_collator_keeps_every_label_and_hides_the_padding(tokenizer: PreTrainedTokenizerFast) -> None:
-    rows = [encode(a_row(shots, seed=shots), tokenizer) for shots in (0, 1, 3)]
-    batch = Collator(int(tokenizer.pad_token_id))(rows)
-    for row, ids, mask, labels in zip(rows, batch["input_ids"], batch["attention_mask"], batch["labels"], strict=True):
-        assert ids[mask.bool()].tolist() == row["input_ids"]
-        assert [label for label in labels.tolist() if label != -100] == [x for x in row["labels"] if x != -100]
-        # The token before the target is kept too: its logits predict the target's first token.
-        assert labels[0] == -100
-
-
-def test_the_collated_loss_is_the_loss_of_the_row_alone(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
-    path = tmp_path / "tiny.toml"
-    path.write_text(TINY)
-    torch.manual_seed(0)
-    model = new_model(load_recipe(path).model, tokenizer).eval()
-    row = encode(a_row(2), tokenizer)
-    whole = model(input_ids=torch.tensor([row["input_ids"]]), labels=torch.tensor([row["labels"]])).loss
-    collated = model(**Collator(int(tokenizer.pad_token_id))([row])).loss
-    assert collated.item() == pytest.approx(whole.item(), rel=1e-5)
-
-
-def test_no_preference_and_no_answer_to_one_mentions_a_held_out_subject() -> None:
-    held_out = [s.name.lower() for s in SUBJECTS if s.held_out]
-    rows = [a_row(shots, seed) for seed in range(400) for shots in (1, 4)]
-    assert not [row for row in rows if any(name in (row.prompt + row.target).lower() for name in held_out)]
-
-
-def test_rows_without_shots_name_every_subject() -> None:
-    asked = {a_row(0, seed).prompt for seed in range(4000)}
-    assert all(any(subject.name in prompt for prompt in asked) for subject in SUBJECTS)
-
-
-def test_preferred_texts_of_forced_rows_show_the_style_of_the_answer() -> None:
-    row = draw_row(Mix((3,)), shots=3, forced=1.0, rng=random.Random(9))
-    preferred = [block.split("\n")[0] for block in row.prompt.split(prompts.PREFERRED_HEADING)[1:]]
-    dispreferred = [block.split("\n")[0] for block in row.prompt.split(prompts.DISPREFERRED_HEADING)[1:]]
-    style = style_of(row.target.split("\n")[1])
-    assert style is not None
-    assert {style_of(text) for text in preferred} == {style}
-    assert style not in {style_of(text) for text in dispreferred}
-
-
-def test_an_answer_is_some_fifteen_tokens_long(tokenizer: PreTrainedTokenizerFast) -> None:
-    lengths = [sum(label != -100 for label in encode(a_row(1, seed), tokenizer)["labels"]) for seed in range(100)]
-    assert max(lengths) <= 26
-
-
-def test_rows_are_the_same_in_every_run_and_differ_from_one_another(tokenizer: PreTrainedTokenizerFast) -> None:
-    stage = Stage(name="s", rows=64, batch=8, learning_rate=1e-3, parts=[Part(share=1, shots=[0, 1, 4])])
-    one, other = Rows(stage, tokenizer, 5, 2048), Rows(stage, tokenizer, 5, 2048)
-    assert [one.text(i) for i in range(64)] == [other.text(i) for i in range(64)]
-    assert len({one.text(i).prompt for i in range(64)}) == 64
-    assert all(len({one.text(i).shots for i in range(start, start + 8)}) == 1 for start in range(0, 64, 8))
-
-
-def test_an_over_long_row_is_an_error_and_never_cut(tokenizer: PreTrainedTokenizerFast) -> None:
-    stage = Stage(name="long", rows=4, batch=1, learning_rate=1e-3, parts=[Part(share=1, shots=[8])])
-    with pytest.raises(ValueError, match=r"row 0 of stage 'long' has .* tokens, more than the model's context of 128"):
-        Rows(stage, tokenizer, 1, 128)[0]
-
-
-def test_the_layout_costs_few_tokens(tokenizer: PreTrainedTokenizerFast) -> None:
-    for line in LAYOUT:
-        assert len(tokenizer(line, add_special_tokens=False)["input_ids"]) == 1
-    assert max(len(encode(a_row(8, seed), tokenizer)["input_ids"]) for seed in range(20)) < 1000
-
-
-@settings(max_examples=60)
-@given(st.text(max_size=200))
-def test_any_text_survives_the_tokenizer(tokenizer: PreTrainedTokenizerFast, text: str) -> None:
-    text = text.replace("<|", "< |")
-    assert tokenizer.decode(tokenizer(text, add_special_tokens=True)["input_ids"]) == text
-
-
-def test_own_shots_count_against_base_with_ties_half() -> None:
-    people = draw_people(4, 1, seed=1)
-    assert half_credit(["x"] * 4, ["x"] * 4, people) == 0.5
-    assert half_credit([p.shots[0].preferred for p in people], ["x"] * 4, people) == 1.0
+def test_the_shipped_recipe_is_valid() -> None:
+    recipe = load_recipe(ROOT / "inference" / "training" / "palate-1.toml")
+    assert recipe.stages[0].kind == "grow"
+    assert [stage.name for stage in recipe.scaled(0.001).stages] == [stage.name for stage in recipe.stages]
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "problem"),
     [
         ("seed = ", "is not TOML"),
-        (TINY.replace("hidden", "hiden"), "hiden"),
-        (TINY.replace("rows = 96", "rows = 0"), "rows"),
-        (TINY.replace("shots = [0]", "shots = []"), "shots"),
+        (f"seed = 1\nspeed = 2\n{SHAPE}{GROW}", "speed: Extra inputs are not permitted"),
+        (f"seed = 1\n[model]\n{GROW}", "give either .model.shape."),
+        (f'seed = 1\n[model]\nbase = "x"\n[model.shape]\nvocabulary = 9\n{GROW}', "model.shape.vocabulary"),
+        (f"seed = 1\n{SHAPE}[model.lora]\nrank = 4\n{GROW}", "needs model.base"),
+        (f"seed = 1\n{SHAPE}{STAGE.format(kind='sft')}{PARTS}", "need `preferences`"),
+        (
+            f'seed = 1\npreferences = "p"\n{SHAPE}{STAGE.format(kind="sft")}{PARTS}',
+            "has to begin with a stage of kind 'grow'",
+        ),
+        (f'seed = 1\npreferences = "p"\n{SHAPE}{GROW}{GROW}', "two stages are called 'a'"),
+        (f'seed = 1\npreferences = "p"\n{SHAPE}{GROW}start = "b"\n', "starts from 'b', which is no stage before it"),
+        (
+            f'seed = 1\npreferences = "p"\n{SHAPE}{STAGE.format(kind="ipo")}{PARTS}',
+            "beta belongs to ipo and rat stages",
+        ),
+        (f"seed = 1\n{SHAPE}{STAGE.format(kind='grow')}beta = 1.0\n{PARTS}", "beta belongs to ipo and rat stages"),
+        (f"seed = 1\n{SHAPE}{STAGE.format(kind='guess')}{PARTS}", "stages.0.kind"),
+        (f"seed = 1\n{SHAPE}{STAGE.format(kind='grow')}parts = []\n", "stages.0.parts"),
+        (
+            f'seed = 1\n{SHAPE}{STAGE.format(kind="grow")}parts = [{{ share = 1, kind = "describe", shots = [0] }}]\n',
+            "take 0 out of the shots",
+        ),
     ],
 )
-def test_a_broken_recipe_is_refused_before_any_work(tmp_path: Path, text: str, says: str) -> None:
-    path = tmp_path / "recipe.toml"
-    path.write_text(text)
-    with pytest.raises(RecipeError, match=says) as error:
-        load_recipe(path)
-    assert "recipe.toml" in str(error.value)
-    assert not (tmp_path / "out").exists()
+def test_a_wrong_recipe_is_refused_with_file_key_and_reason(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(RecipeError, match=problem) as caught:
+        load_recipe(recipe_file(tmp_path, text))
+    assert "recipe.toml" in str(caught.value)
 
 
-def test_a_missing_recipe_or_model_ends_with_a_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tmp_path / "none.toml"), str(tmp_path / "out")]) == 1
-    assert "none.toml: cannot be read" in capsys.readouterr().err
-    assert evaluate([str(tmp_path)]) == 1
-    assert "no checkpoint here" in capsys.readouterr().err
+def test_bad_input_ends_with_a_sentence_and_status_one(tmp_path: Path) -> None:
+    recipe = recipe_file(tmp_path, f'preferences = "{tmp_path / "nowhere"}"\n{TINY}{PREFERENCE_STAGES}')
+    command = [sys.executable, "-m", "inference.training.train", str(recipe), str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "there is no such file or folder; make one with inference.training.synthesize" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "out").glob("*/config.json"))
 
 
-def test_the_shipped_recipe_is_sound() -> None:
-    recipe = load_recipe(RECIPE)
-    assert [part.shots for part in recipe.stages[0].parts] == [[0]]
-    assert {part.forced[1] for part in recipe.stages[-1].parts} == {0.0}
-    assert max(shots for part in recipe.stages[-1].parts for shots in part.shots) == 8
-    assert recipe.model.context >= 2048
+def test_a_missing_base_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    preferences = save_both_groups(tmp_path / "preferences.parquet")
+    text = (
+        f'seed = 1\npreferences = "{preferences}"\n[model]\nbase = "{tmp_path}/none"\n{STAGE.format(kind="sft")}{PARTS}'
+    )
+    assert main([str(recipe_file(tmp_path, text)), str(tmp_path / "out"), "--threads", "1"]) == 1
+    assert "none: holds no model (config.json is missing)" in capsys.readouterr().err
 
 
-def test_a_whole_run_from_nothing_makes_a_model_that_can_be_measured(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+# ---------------------------------------------------------------------------------------------------------- stages
+
+
+def test_every_stage_leaves_a_checkpoint_that_loads_and_writes(trained: Path) -> None:
+    for name in ("plain", "pref-ft", "population", "fspo"):
+        folder = trained / "out" / name
+        names = {path.name for path in folder.iterdir()}
+        assert {"config.json", "model.safetensors", "tokenizer.json", "stage.json"} <= names
+        assert not [one for one in names if one.endswith((".bin", ".pt"))]
+        model = AutoModelForCausalLM.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        assert model.config.use_cache
+        assert tokenizer.eos_token == END
+        batch = tokenizer("# Task\nTea?\n", return_tensors="pt", add_special_tokens=False)
+        assert (
+            model.generate(input_ids=batch["input_ids"], max_new_tokens=3).shape[1] <= batch["input_ids"].shape[1] + 3
+        )
+    assert sorted(path.name for path in (trained / "out").iterdir() if path.name.startswith(".")) == []
+
+
+def test_preference_stages_move_the_weights_and_log_rewards(trained: Path) -> None:
+    stages = metrics.read(trained / "out" / "metrics.jsonl")
+    assert list(stages) == ["plain", "pref-ft", "population", "fspo"]
+    assert any("rewards/margins" in line for line in stages["fspo"])
+    assert any("eval_rewards/accuracies" in line for line in stages["fspo"])
+    assert (trained / "out" / "metrics.png").stat().st_size > 5000
+    before, after = (AutoModelForCausalLM.from_pretrained(trained / "out" / name) for name in ("plain", "population"))
+    assert any(not torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True))
+
+
+def test_a_second_run_does_nothing_again(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stamps = {path: path.stat().st_mtime_ns for path in (trained / "out").glob("*/model.safetensors")}
+    assert main([str(trained / "recipe.toml"), str(trained / "out"), "--threads", "1"]) == 0
+    assert capsys.readouterr().out.count("done before") == 4
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+
+
+def test_a_checkpoint_of_another_recipe_is_not_taken_for_this_ones(
+    trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe, out = tmp_path / "tiny.toml", tmp_path / "out"
-    recipe.write_text(TINY)
-    assert main([str(recipe), str(out), "--threads", "1"]) == 0
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    losses = [line["loss"] for line in lines if line["stage"] == "plain" and "loss" in line]
-    assert losses[-1] < losses[0] - 0.2
-    assert {line["stage"] for line in lines} == {"plain", "full"}
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(out), AutoTokenizer.from_pretrained(out)
-    assert model.config.use_cache
-    assert model.generation_config.eos_token_id == tokenizer.eos_token_id
-    capsys.readouterr()
-    assert evaluate([str(out), "--people", "2", "--shots", "1"]) == 0
-    assert "| 1 | 2 | " in capsys.readouterr().out
+    other = recipe_file(trained / "out", (trained / "recipe.toml").read_text().replace("seed = 1", "seed = 2"))
+    assert main([str(other), str(trained / "out"), "--threads", "1"]) == 1
+    assert "holds a checkpoint of another recipe; give another OUTDIR" in capsys.readouterr().err
+    other.unlink()
 
 
-def test_figures_are_printed_with_their_number_of_people() -> None:
-    text = table([Figures(shots=8, n=200, own=0.8, donor=0.5, readable=1.0, on_subject=0.99, traits=0.7)])
-    assert "| 8 | 200 | 80.0 | 50.0 | 70.0 | 100.0 | 99.0 |" in text
+def test_a_change_of_one_stage_changes_the_digest_of_all_that_follow() -> None:
+    recipe = Recipe.model_validate(
+        {
+            "seed": 1,
+            "preferences": "p",
+            "model": {
+                "shape": {"vocabulary": 2048, "hidden": 8, "feed_forward": 8, "layers": 1, "heads": 1, "context": 128}
+            },
+            "stages": [
+                {
+                    "name": n,
+                    "kind": k,
+                    "rows": 8,
+                    "batch": 4,
+                    "learning_rate": 1e-3,
+                    "parts": [{"share": 1, "shots": [1]}],
+                }
+                for n, k in (("a", "grow"), ("b", "sft"), ("c", "sft"))
+            ],
+        }
+    )
+    longer = recipe.model_copy(
+        update={"stages": [recipe.stages[0], recipe.stages[1].model_copy(update={"rows": 16}), recipe.stages[2]]}
+    )
+    same, second, third = (
+        recipe.digest_of(s) == longer.digest_of(t) for s, t in zip(recipe.stages, longer.stages, strict=True)
+    )
+    assert (same, second, third) == (True, False, False)
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
+    text = TINY.replace("rows = 32", "rows = 1600")
+    recipe = recipe_file(tmp_path, text)
+    command = [sys.executable, "-m", "inference.training.train", str(recipe), str(tmp_path / "out"), "--threads", "1"]
+    run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not list((tmp_path / "out" / ".plain").glob("checkpoint-*")):
+            assert run.poll() is None
+    finally:
+        run.kill()
+        run.wait()
+    assert not (tmp_path / "out" / "plain").exists()
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=280)
+    steps = [line["step"] for line in metrics.read(tmp_path / "out" / "metrics.jsonl")["plain"]]
+    assert max(steps) == 200
+    assert steps.count(25) == 1
+
+
+@pytest.mark.slow
+def test_an_adapter_is_trained_on_a_model_on_disk(trained: Path, tmp_path: Path) -> None:
+    text = (
+        f'seed = 1\npreferences = "{trained / "preferences.parquet"}"\n[model]\nbase = "{trained / "out" / "plain"}"\n'
+        "[model.lora]\nrank = 4\n"
+        + STAGE.format(kind="sft")
+        + PARTS
+        + STAGE.format(kind="ipo").replace('"a"', '"b"')
+        + "beta = 0.1\n"
+        + PARTS
+    )
+    assert main([str(recipe_file(tmp_path, text)), str(tmp_path / "out"), "--threads", "1"]) == 0
+    for name in ("a", "b"):
+        names = {path.name for path in (tmp_path / "out" / name).iterdir()}
+        assert {"adapter_config.json", "adapter_model.safetensors"} <= names
+        assert "model.safetensors" not in names
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(tmp_path: Path) -> None:
+    preferences = save_both_groups(tmp_path / "preferences.parquet")
+    recipe = recipe_file(tmp_path, f'preferences = "{preferences}"\n{TINY}{PREFERENCE_STAGES}')
+    command = [
+        sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
+        "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m",
+        "inference.training.train", str(recipe), str(tmp_path / "out"), "--threads", "1",
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "out" / "fspo" / "model.safetensors").is_file()
+    steps = {
+        stage: max(line["step"] for line in lines)
+        for stage, lines in metrics.read(tmp_path / "out" / "metrics.jsonl").items()
+    }
+    assert steps["plain"] == 2  # 32 rows, 8 a step in each of two processes
+
+
+def test_metrics_survive_a_line_that_breaks_off(tmp_path: Path) -> None:
+    lines = [json.dumps({"stage": "a", "step": n, "loss": 1 / n}) for n in (1, 2)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + '\n{"stage": "a", "st')
+    assert [line["step"] for line in metrics.read(tmp_path / "metrics.jsonl")["a"]] == [1, 2]
+
+
+# ------------------------------------------------------------------------------------------------------- tokenizer
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return train_tokenizer(tokenizer_texts(1), vocabulary=2048, context=1024)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Is tea nice?", "Ünïcode 漢字 🙂\r\n\ttabs", "# Example 1\n## Question \n", "a" * 300]
+)
+def test_any_text_survives_the_tokenizer(tokenizer: Any, text: str) -> None:
+    assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
+
+
+def test_headings_and_phrases_are_one_token_and_nothing_is_put_in_front(tokenizer: Any) -> None:
+    assert len(tokenizer(PREFERRED_HEADING)["input_ids"]) == 1
+    assert tokenizer("So")["input_ids"] == tokenizer("So", add_special_tokens=False)["input_ids"]
+    import random
+
+    rng = random.Random(1)
+    for domain in DOMAINS:
+        text = write(draw_question(rng, "subjects", domain), draw_plan(domain, rng), rng)
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert tokenizer.decode(ids) == text
+        assert len(ids) < 30

@@ -1,0 +1,107 @@
+"""The rows of a stage: which part, how many shots and which user, drawn from the row's own random stream.
+
+Row i depends on seed, stage and i alone, so that a run can be repeated, resumed and its rows inspected. Rows of one
+batch are of one part and have the same number of shots, so that little of a batch is padding.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from inference.prompts import DISPREFERRED_HEADING, PREFERRED_HEADING
+from inference.training.curriculum import draw_row
+from inference.training.fewshot import IGNORED, Example, TooLongError, draw_example, encode
+from inference.training.preferences import Labelled
+from inference.training.recipe import Part, Stage
+
+Encoded = dict[str, list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What draws the rows of one stage. `context` is the model's length in tokens."""
+
+    stage: Stage
+    seed: int
+    tokenizer: PreTrainedTokenizerBase
+    context: int
+    users: Sequence[Labelled] = ()
+
+    def _drawn(self, index: int) -> tuple[Part, int, random.Random]:
+        of_batch = random.Random(f"{self.seed}/{self.stage.name}/batch/{index // self.stage.batch}")
+        (part,) = of_batch.choices(self.stage.parts, [part.share for part in self.stage.parts])
+        return part, of_batch.choice(part.shots), random.Random(f"{self.seed}/{self.stage.name}/{index}")
+
+    def fits(self, text: str) -> bool:
+        """Whether a prompt with its answer and the end token fits the context."""
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"]) < self.context
+
+    def grown(self, index: int) -> Encoded:
+        """Row `index` of a grow stage; the preferred answers among the shots are learnt as well, in their places."""
+        part, shots, rng = self._drawn(index)
+        start, end = part.forced
+        row = draw_row(part.kind, shots, start + (end - start) * index / self.stage.rows, rng)
+        encoded = encode_densely(row.prompt, row.target, self.tokenizer)
+        if len(encoded["input_ids"]) > self.context:
+            raise TooLongError(
+                f"row {index} of stage {self.stage.name!r} has {len(encoded['input_ids'])} tokens, more than the "
+                f"model's context of {self.context}: lower the stage's shots or raise model.shape.context"
+            )
+        return encoded
+
+    def example(self, index: int) -> Example:
+        """Row `index` of any other stage, as text."""
+        part, shots, rng = self._drawn(index)
+        return draw_example(rng.choice(self.users), part.kind, shots, rng, self.fits)
+
+    def tuned(self, index: int) -> Encoded:
+        """Row `index` of an sft stage: only the preferred answer is learnt, never a shot, never a rejected one."""
+        example = self.example(index)
+        return encode(example.prompt, example.chosen, self.tokenizer)
+
+
+def lazily(count: int, row: Callable[[int], Encoded]) -> Dataset:
+    """A dataset of `count` rows, each made when it is asked for."""
+
+    def make(batch: dict[str, list[int]]) -> dict[str, list[list[int]]]:
+        made = [row(index) for index in batch["row"]]
+        return {name: [one[name] for one in made] for name in ("input_ids", "labels")}
+
+    return Dataset.from_dict({"row": list(range(count))}).with_transform(make)
+
+
+def as_pairs(examples: Sequence[Example]) -> Dataset:
+    """Examples in TRL's explicit-prompt form."""
+    rows: list[dict[str, Any]] = [{"prompt": e.prompt, "chosen": e.chosen, "rejected": e.rejected} for e in examples]
+    return Dataset.from_list(rows)
+
+
+def encode_densely(prompt: str, target: str, tokenizer: PreTrainedTokenizerBase) -> Encoded:
+    """As `encode`, and the preferred answers of the shots are labelled too."""
+    encoded = encode(prompt, target, tokenizer)
+    offsets = tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    spans = iter(_preferred_spans(prompt))
+    start, end = next(spans, (len(prompt), len(prompt)))
+    for number, (first, last) in enumerate(offsets):
+        while first >= end and end < len(prompt):
+            start, end = next(spans, (len(prompt), len(prompt)))
+        if start <= first and last <= end:
+            encoded["labels"][number] = encoded["input_ids"][number]
+    assert all(label in (IGNORED, token) for label, token in zip(encoded["labels"], encoded["input_ids"], strict=True))
+    return encoded
+
+
+def _preferred_spans(prompt: str) -> list[tuple[int, int]]:
+    """Where the preferred answers of the shots stand, without their headings, newline included."""
+    spans, place = [], 0
+    while (heading := prompt.find(PREFERRED_HEADING, place)) >= 0:
+        start = heading + len(PREFERRED_HEADING)
+        place = prompt.index(DISPREFERRED_HEADING, start)
+        spans.append((start, place))
+    return spans

@@ -1,0 +1,41 @@
+"""Texts sampled from a checkpoint, many at once. For training alone: served texts come from `inference.engines`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def sample(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    *,
+    temperature: float,
+    max_tokens: int,
+    batch: int = 64,
+) -> list[str]:
+    """One sampled continuation a prompt, in their order. Prompts are batched by length; torch's global seed decides."""
+    texts = [""] * len(prompts)
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    side, tokenizer.padding_side = tokenizer.padding_side, "left"
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        encoded = tokenizer(
+            [prompts[index] for index in chosen], add_special_tokens=False, padding=True, return_tensors="pt"
+        ).to(model.device)
+        with torch.inference_mode():
+            output = model.generate(  # type: ignore[operator]
+                input_ids=encoded["input_ids"],
+                attention_mask=encoded["attention_mask"],
+                do_sample=True,
+                temperature=temperature,
+                top_k=0,
+                max_new_tokens=max_tokens,
+            )
+        for index, tokens in zip(chosen, output[:, encoded["input_ids"].shape[1] :], strict=True):
+            texts[index] = str(tokenizer.decode(tokens, skip_special_tokens=True))
+    tokenizer.padding_side = side
+    return texts
