@@ -10,6 +10,8 @@ a model. Options (all optional; "every" counts by a digest of prompt and seed, s
     empty_every    the completion is empty                     truncate_every   it is cut off at half its length
     loop_every     it repeats one sentence                     leak_every       it speaks of "as you preferred earlier"
     slots          rows worth giving at once, default 16       max_context      in words, default 8192
+    judge          "reader": play the parts that a prompt's tagged sections give, see `scripted_reader`
+    first_every    a judge that says "1" whatever it reads
 
 The environment variable PALATE_SCRIPTED (a JSON object of the same options) overrides them for fault drills.
 """
@@ -41,15 +43,18 @@ from inference.contracts import (
     TransientError,
 )
 from inference.engines.base import check_options, check_sampling, files_digest
+from inference.engines.scripted_reader import play
 
 OPTIONS = (
     *("words", "delay_s", "hang_s", "hang_every", "fail_every", "fail_with", "empty_every", "truncate_every"),
     *("loop_every", "leak_every", "slots", "max_context"),
+    *("judge", "first_every"),
 )
 FAILURES: dict[str, type[InferenceError]] = {
     error.code: error for error in (TransientError, PermanentError, RefusedError)
 }
 DESCRIPTION_WORDS = (18, 30)
+HABIT_WORDS = 24
 DRILL_VARIABLE = "PALATE_SCRIPTED"
 
 _OPENERS = (
@@ -108,8 +113,11 @@ class ScriptedEngine:
         if self._fail_with not in FAILURES:
             raise PermanentError(f"fail_with {self._fail_with!r} is unknown: use {', '.join(FAILURES)}")
         self._every = {
-            name: _whole(options, f"{name}_every", 0) for name in ("fail", "empty", "truncate", "loop", "leak", "hang")
+            name: _whole(options, f"{name}_every", 0)
+            for name in ("fail", "empty", "truncate", "loop", "leak", "hang", "first")
         }
+        if options.get("judge", "reader") != "reader":
+            raise PermanentError(f'judge {options["judge"]!r} is unknown: use "reader" or leave it out')
         self._delay_s = _seconds(options, "delay_s")
         self._hang_s = _seconds(options, "hang_s")
         self.facts = EngineFacts(
@@ -157,6 +165,8 @@ class ScriptedEngine:
         rng = random.Random(digest if request.sampling.temperature > 0 else _digest(request, seed=0))
         describe = request.prompt.stop == prompts.DESCRIPTION_STOPS
         words = _prose(rng, rng.randint(*(DESCRIPTION_WORDS if describe else self._words)))
+        if self._options.get("judge"):
+            words = self._played(request, words, digest, rng).split(" ")
         if self._due("leak", digest):
             words = ["As", "you", "preferred", "earlier,", *words]
         if self._due("loop", digest):
@@ -166,6 +176,12 @@ class ScriptedEngine:
             room = min(room, len(words) // 2)
         finish: FinishReason = "stop" if len(words) <= room else "length"
         return _laid_out(words[:room], request.prompt, describe), finish
+
+    def _played(self, request: EngineRequest, words: list[str], digest: int, rng: random.Random) -> str:
+        # A model has habits: most of what it says to a prompt is the same at every seed.
+        habit = _prose(random.Random(_digest(request, seed=0)), HABIT_WORDS)
+        said = play(_shown(request.prompt), " ".join([*habit, *_prose(rng, len(words) // 2 + 1)]), rng)
+        return "1" if said in ("0", "1", "2") and self._due("first", digest) else said
 
     def _due(self, what: str, digest: int, *, unset: bool = False) -> bool:
         every = self._every[what]
@@ -213,6 +229,11 @@ def _digest(request: EngineRequest, *, seed: int | None = None) -> int:
 
 def _text(prompt: Prompt) -> str:
     return prompt.text if prompt.text is not None else json.dumps(prompt.messages, ensure_ascii=False)
+
+
+def _shown(prompt: Prompt) -> str:
+    """The prompt as its reader sees it, without quoting."""
+    return prompt.text if prompt.text is not None else "\n".join(m["content"] for m in prompt.messages or ())
 
 
 def _pair(value: Any) -> tuple[int, int]:

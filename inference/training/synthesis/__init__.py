@@ -1,0 +1,1 @@
+"""The parts of `python -m inference.training.synthesize`: labelled preferences of synthetic users. No Django."""
