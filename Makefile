@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-slow check bench bench-web clean
+.PHONY: help setup setup-dev demo test test-slow check bench bench-web evaluate model clean
 
 help:
 	@echo "make demo       everything on this machine: environment, servers, the demo study, web, worker"
@@ -11,6 +11,8 @@ help:
 	@echo "make setup      just the environment, in .venv"
 	@echo "make check      style, types, import directions, migrations, deployment settings"
 	@echo "make bench      measurements: make bench-web"
+	@echo "make model      preferences of the synthetic world and an FSPO model of them, in var/model"
+	@echo "make evaluate   what the model of make model can do: every arm beside the ideal observer, in var/evaluation"
 	@echo "make clean      remove caches; .venv and PALATE_DATA stay"
 
 setup:
@@ -36,6 +38,14 @@ bench: bench-web
 
 bench-web: setup-dev
 	@exec $(PY) scripts/bench_web.py
+
+# EVALUATE: more options, such as --full or --strict.
+model: setup-dev
+	@$(PY) -m inference.training.synthesize inference/training/palate-1-preferences.toml var/model/preferences
+	@exec $(PY) -m inference.training.train inference/training/palate-1.toml var/model
+
+evaluate: setup
+	@exec $(PY) -m inference.training.evaluate inference/training/evaluate.toml var/evaluation $(EVALUATE)
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
