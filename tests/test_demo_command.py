@@ -36,6 +36,12 @@ OURS = (
 )
 
 
+def _as_from_a_terminal() -> None:
+    """A killed run leaves no demo; one in the background of a shell, which ignores SIGINT, does not hand that on."""
+    end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Demo:
     """A running `make demo`: its process and what it printed."""
 
@@ -52,7 +58,7 @@ class Demo:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            preexec_fn=end_with_parent,  # a run that is killed leaves no demo
+            preexec_fn=_as_from_a_terminal,
         )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
