@@ -32,8 +32,8 @@ def undecided(participant_id: int) -> QuerySet[Preference]:
     return Preference.objects.filter(participant_id=participant_id, choice__isnull=True).order_by("position")
 
 
-_NEXT_PREFERENCE = Written(
-    lambda participant_id: undecided(participant_id)[:1],
+NEXT_PREFERENCES = Written(
+    lambda participant_id: undecided(participant_id)[:2],
     *("participant_id", "position", "role", "opaque_id", "presented_at"),
     *("question__text", "first__text", "second__text"),
 )
@@ -41,7 +41,7 @@ _NEXT_PREFERENCE = Written(
 
 def next_preference(participant_id: int) -> Preference | None:
     """The first undecided elicitation pair, with question and candidates loaded."""
-    return _NEXT_PREFERENCE.first(participant_id)
+    return NEXT_PREFERENCES.first(participant_id)
 
 
 def preference_view(preference: Preference) -> BlindView:
@@ -60,7 +60,8 @@ def unjudged(participant_id: int) -> QuerySet[Comparison]:
 
 
 @cache
-def _two_of(rows: Callable[[int], QuerySet[Comparison]]) -> Written[Comparison]:
+def two_of(rows: Callable[[int], QuerySet[Comparison]]) -> Written[Comparison]:
+    """The first two of a person's comparisons `rows`, with all that `blinding.blind` reads."""
     return Written(
         lambda participant_id: rows(participant_id)[:2],
         *("participant_id", "position", "state", "opaque_id", "presented_at", "ready_at", "a_is_first"),
@@ -72,12 +73,12 @@ def _two_of(rows: Callable[[int], QuerySet[Comparison]]) -> Written[Comparison]:
 
 def next_comparison(participant_id: int) -> Comparison | None:
     """The next comparison in planned order, ready or not, with all that `blinding.blind` reads."""
-    return _two_of(unjudged).first(participant_id)
+    return two_of(unjudged).first(participant_id)
 
 
 def next_two(participant_id: int) -> tuple[Comparison | None, Comparison | None]:
     """The next comparison, and the one after it, as `next_comparison` gives them."""
-    found = [*_two_of(unjudged).all(participant_id), None, None]
+    found = [*two_of(unjudged).all(participant_id), None, None]
     return found[0], found[1]
 
 
@@ -103,4 +104,3 @@ def progress_before(row: Preference | Comparison, *, elicited: int, judged: int)
     seconds = left_elicited * SECONDS_PER_ELICITATION_PAIR + left_judged * SECONDS_PER_JUDGED_PAIR
     done = before if eliciting else elicited + before
     return Progress(done=done, total=elicited + judged, minutes_left=max(1, round(seconds / 60)))
-

@@ -6,7 +6,7 @@ could cost a wait, never a second answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import Enum
 
@@ -94,6 +94,20 @@ def present(row: Preference | Comparison) -> None:
     if row.presented_at is None:
         row.presented_at = timezone.now()
         type(row).objects.filter(pk=row.pk, presented_at__isnull=True).update(presented_at=row.presented_at)
+
+
+LINK_SQL = """
+UPDATE annotations_comparison AS pair SET generation_a_id = given.a, generation_b_id = given.b
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS given(id, a, b) WHERE pair.id = given.id
+"""
+
+
+def link_texts(rows: Iterable[Comparison]) -> None:
+    """Store which generations the comparisons `rows` show."""
+    links = [(row.pk, row.generation_a_id, row.generation_b_id) for row in rows]
+    if links:
+        with connection.cursor() as cursor:
+            cursor.execute(LINK_SQL, [list(column) for column in zip(*links, strict=True)])
 
 
 def settle(generation_id: int) -> list[int]:

@@ -39,13 +39,29 @@ class Written(Generic[M]):
     def all(self, value: int | str) -> list[M]:
         """The rows for `value`."""
         sql, parameters = self._sql
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [value if str(given) == str(PLACE) else given for given in parameters])
-            return [self._object(row) for row in cursor.fetchall()]
+        return self._run(sql, self._values(parameters, value))
+
+    def beside(self, writes: str, given: Sequence[Any], value: int | str) -> list[M]:
+        """The rows for `value` as they were before `writes`, in the same statement; none when nothing was written.
+
+        `writes` is SQL from WITH to its last common table; its table `written` has a row when something was.
+        """
+        sql, parameters = self._sql
+        whole = f"{writes} SELECT found.* FROM ({sql}) AS found WHERE EXISTS (SELECT FROM written)"
+        return self._run(whole, [*given, *self._values(parameters, value)])
 
     def first(self, value: int | str) -> M | None:
         """The first row for `value`; None when there is none."""
         return next(iter(self.all(value)), None)
+
+    def _run(self, sql: str, values: Sequence[Any]) -> list[M]:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, values)
+            return [self._object(row) for row in cursor.fetchall()]
+
+    @staticmethod
+    def _values(parameters: Sequence[Any], value: int | str) -> list[Any]:
+        return [value if str(given) == str(PLACE) else given for given in parameters]
 
     @cached_property
     def _sql(self) -> tuple[str, tuple[Any, ...]]:

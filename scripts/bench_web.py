@@ -79,6 +79,7 @@ def stack(data: Path, port: int) -> Iterator[Parts]:
     django.setup()  # reads the addresses of the servers that have just started
     from studyapp.demo import programs
 
+    (data / "run").mkdir(exist_ok=True)  # the clock keeps its schedule there
     started: list[subprocess.Popen[bytes]] = []
     log = (data / "bench.log").open("wb")
     try:

@@ -13,7 +13,7 @@ from annotations.models import Comparison, Judgment, Preference
 from annotations.services import Stored
 from studyapp import live
 from studyapp.models import Participant
-from studyapp.services import texts
+from studyapp.services import strides, texts
 from studyapp.services.events import log
 
 State = Participant.State
@@ -77,6 +77,8 @@ def choose(participant: Participant, opaque_id: str, choice: str, page_ms: int |
     """
     if choice not in ("first", "second"):
         raise Invalid({"choice": "Please choose the first or the second answer."})
+    if _chosen_in_stride(participant, opaque_id, choice, page_ms):
+        return Stored.NEW
     with transaction.atomic():
         person = lock(participant)
         if person.state != State.ELICITING:
@@ -88,6 +90,17 @@ def choose(participant: Participant, opaque_id: str, choice: str, page_ms: int |
             live.study_changed(person.study_id)
     _tell(participant, person)
     return stored
+
+
+def _chosen_in_stride(participant: Participant, opaque_id: str, choice: str, page_ms: int | None) -> bool:
+    """True when this choice was as most are, and is stored."""
+    if participant.state != State.ELICITING:
+        return False
+    participant.upcoming = strides.choose(participant, opaque_id, choice, clean_ms(page_ms))
+    if participant.upcoming is None:
+        return False
+    live.study_changed(participant.study_id)
+    return True
 
 
 def _after_choice(person: Participant) -> None:
@@ -116,6 +129,8 @@ def judge(
     input: str = "",
 ) -> Stored:
     """Store a judgment of the pair whose turn it is and move on; raises Invalid for values the scale refuses."""
+    if _judged_in_stride(participant, opaque_id, (choice, strength, reason), page_ms=page_ms, input=input):
+        return Stored.NEW
     with transaction.atomic():
         person = lock(participant)
         stored = Stored.OUT_OF_TURN
@@ -129,6 +144,21 @@ def judge(
             _advance(person, coming)
     _tell(participant, person)
     return stored
+
+
+def _judged_in_stride(
+    participant: Participant, opaque_id: str, given: tuple[str, int | None, str], *, page_ms: int | None, input: str
+) -> bool:
+    """True when this judgment was as most are, and is stored."""
+    if participant.state != State.JUDGING:
+        return False
+    try:
+        values = check_judgment(participant, *given)
+    except Invalid:
+        return False  # a repeat is answered as one, whatever its values
+    page = {"page_ms": clean_ms(page_ms), "input": input[:8]}
+    participant.upcoming = strides.judge(participant, opaque_id, **values, **page)  # type: ignore[arg-type]
+    return participant.upcoming is not None
 
 
 def check_judgment(person: Participant, choice: str, strength: int | None, reason: str) -> dict[str, object]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from annotations.models import Comparison, Preference
-from annotations.services import settle_person
+from annotations.services import link_texts, settle_person
+from annotations.written import Written
 from inference import queue
 from inference.contracts import GenerationRequest, Shot
 from inference.models import Need
@@ -88,25 +89,32 @@ def link_ready_made(study: Study, rows: list[Comparison]) -> None:
 def request_personal(participant: Participant, study: Study) -> None:
     """The last shot is stored: ask for every text made from this person's shots, and for live null texts."""
     spec = study.spec
-    rows = _comparisons(participant)
+    rows = _PAIRS.all(participant.pk)
     sides = [(row, side) for row in rows for side in "ab" if _is_live(spec, row, side)]
     _request(study, participant.pk, Need.PERSONAL, sides, own_shots(participant))
-    Comparison.objects.bulk_update({row.pk: row for row, _ in sides}.values(), ["generation_a", "generation_b"])
+    link_texts({row.pk: row for row, _ in sides}.values())
     settle_person(participant.pk)
+
+
+_SHOTS = Written(
+    lambda participant_id: Preference.objects.filter(
+        participant_id=participant_id, role=Preference.Role.SHOT, choice__isnull=False
+    ).order_by("position"),
+    *("choice", "question__text", "first__text", "second__text"),
+)
+_PAIRS = Written(
+    lambda participant_id: Comparison.objects.filter(participant_id=participant_id).order_by("position"),
+    *("position", "kind", "arm_a", "arm_b", "generation_a_id", "generation_b_id", "question__text", "repeat_of__kind"),
+)
 
 
 def own_shots(participant: Participant) -> tuple[Shot, ...]:
     """A person's shots in the order of presentation."""
-    rows = (
-        Preference.objects.filter(participant=participant, role=Preference.Role.SHOT, choice__isnull=False)
-        .select_related("question", "first", "second")
-        .order_by("position")
-    )
     pairs = (
         (row.question.text, row.first.text, row.second.text)
         if row.choice == "first"
         else (row.question.text, row.second.text, row.first.text)
-        for row in rows
+        for row in _SHOTS.all(participant.pk)
     )
     return tuple(Shot(*pair) for pair in pairs)
 
@@ -122,15 +130,6 @@ def hurry(participant: Participant) -> None:
     wanted = [pk for pair in rows.values_list("generation_a_id", "generation_b_id") for pk in pair if pk]
     if wanted:
         queue.raise_need(wanted, Need.WAITING)
-
-
-def _comparisons(participant: Participant) -> list[Comparison]:
-    return list(
-        Comparison.objects.filter(participant=participant)
-        .select_related("question", "repeat_of", "seat")
-        .defer("seat__plan")
-        .order_by("position")
-    )
 
 
 def _arm(row: Comparison, side: str) -> str:

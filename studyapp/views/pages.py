@@ -45,7 +45,8 @@ def is_fragment(request: HttpRequest) -> bool:
 
 def uncached(response: HttpResponse) -> HttpResponse:
     """Back button and shared caches must ask the server: the state may have moved on."""
-    add_never_cache_headers(response)
+    if "Cache-Control" not in response:  # a page has been here once, and goes through its view's wrapper
+        add_never_cache_headers(response)
     patch_vary_headers(response, ["HX-Request"])
     return response
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from time import sleep
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import IntegrityError, connection, connections, transaction
 
 from annotations import selectors
 from annotations import services as judging
-from annotations.models import Judgment, Preference
+from annotations.models import Comparison, Judgment, Preference
 from annotations.services import Stored
 from inference.models import Generation
 from studyapp.models import Participant, Seat
-from studyapp.services import entry, progress
+from studyapp.services import entry, progress, strides
 from studyapp.services.entry import Entry, StudyFull
 from tests import factory
 
@@ -140,5 +141,83 @@ def test_without_locks_two_submits_could_both_think_they_were_first(monkeypatch:
     meeting = Barrier(2)
     monkeypatch.setattr("django.db.models.query.QuerySet.select_for_update", lambda self, **_: self)
     monkeypatch.setattr(judging, "record_choice", naive)
+    monkeypatch.setattr(strides, "choose", lambda *_: None)  # the one statement has its own lock and its own control
     outcomes = at_once(2, lambda i: progress.choose(anna, pair.opaque_id, ("first", "second")[i], None))
     assert outcomes.count(Stored.NEW) == 2
+
+
+def while_the_pair_is_held(row: Preference | Comparison, call: Callable[[int], Any]) -> list[Any]:
+    """Two calls at once that meet while a third party holds the pair's own row: both have begun when it lets go."""
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            type(row).objects.select_for_update().get(pk=row.pk)
+            both = pool.submit(at_once, 2, call)
+            await_waiting(2)
+        return both.result()
+
+
+def await_waiting(number: int) -> None:
+    """Until so many statements wait for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    for _ in range(400):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(waiting)
+            if cursor.fetchone()[0] >= number:
+                return
+        sleep(0.05)
+    raise AssertionError("nobody waits for a lock")
+
+
+def first_pair() -> tuple[Participant, Preference]:
+    anna = progress.begin(factory.consented(factory.open_study()))
+    pair = selectors.next_preference(anna.pk)
+    assert pair is not None
+    return anna, pair
+
+
+def first_judged() -> tuple[Participant, Comparison]:
+    study = factory.open_study()
+    anna = factory.elicited(study)
+    factory.finish_texts(study)
+    anna = progress.advance(anna)
+    pair = selectors.next_comparison(anna.pk)
+    assert pair is not None
+    return anna, pair
+
+
+def test_a_choice_in_one_statement_counts_once() -> None:
+    anna, pair = first_pair()
+    outcomes = while_the_pair_is_held(pair, lambda i: strides.choose(anna, pair.opaque_id, "first", i))
+    assert [outcome is None for outcome in outcomes].count(False) == 1, outcomes
+    assert Preference.objects.filter(participant=anna, choice__isnull=False).count() == 1
+
+
+def test_a_judgment_in_one_statement_counts_once() -> None:
+    anna, pair = first_judged()
+    values: Any = {"choice": "first", "strength": 1, "reason": "", "page_ms": None, "input": ""}
+    outcomes = while_the_pair_is_held(pair, lambda i: strides.judge(anna, pair.opaque_id, **values))
+    assert [outcome is None for outcome in outcomes].count(False) == 1, outcomes
+    assert Judgment.objects.count() == 1
+
+
+def test_one_statement_without_its_lock_and_its_condition_would_store_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control: both taken out, the second choice overwrites the first, and both report it stored."""
+    anna, pair = first_pair()
+    naive = strides.CHOICE_SQL.replace(" FOR UPDATE", "").replace(" AND pair.choice IS NULL", "")
+    assert len(naive) < len(strides.CHOICE_SQL) - 30
+    monkeypatch.setattr(strides, "CHOICE_SQL", naive)
+    sides = ("first", "second")
+    outcomes = while_the_pair_is_held(pair, lambda i: strides.choose(anna, pair.opaque_id, sides[i], i))
+    assert [isinstance(outcome, Preference) for outcome in outcomes] == [True, True]
+
+
+def test_a_judgment_without_lock_and_condition_would_be_made_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control: only the judgment's unique comparison is left, and somebody gets an error."""
+    anna, pair = first_judged()
+    naive = strides.JUDGMENT_SQL.replace(" FOR UPDATE", "").replace(" AND pair.state = 'ready'", "")
+    assert len(naive) < len(strides.JUDGMENT_SQL) - 30
+    monkeypatch.setattr(strides, "JUDGMENT_SQL", naive)
+    values: Any = {"choice": "first", "strength": 1, "reason": "", "page_ms": None, "input": ""}
+    outcomes = while_the_pair_is_held(pair, lambda i: strides.judge(anna, pair.opaque_id, **values))
+    assert sum(isinstance(outcome, IntegrityError) for outcome in outcomes) == 1, outcomes
