@@ -11,10 +11,6 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
-import numpy as np
-from scipy.optimize import linprog
-from scipy.sparse import csr_array
-
 Node = Hashable
 SEAT_WEIGHT = 1000.0
 TIE = 1e-4
@@ -78,6 +74,11 @@ def _solve(
         return []
     if not bounds:
         return [cost < 0 for cost in costs]
+    # Here, because half of what a command takes to start would be these.
+    import numpy as np
+    from scipy.optimize import linprog
+    from scipy.sparse import csr_array
+
     rows, columns, values = entries
     matrix = csr_array((values, (rows, columns)), shape=(len(bounds), len(costs)))
     for method in METHODS:

@@ -8,6 +8,8 @@ import django
 
 django.setup(set_prefix=False)
 
+# With the process, not when somebody waits for their seat to be drawn.
+import scipy.optimize  # noqa: E402, F401
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
