@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,24 @@ def own_servers(short_path: Path) -> Iterator[Servers]:
     servers.start()
     yield servers
     servers.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def light_flush() -> Iterator[None]:
+    """After a test that commits, content types and permissions stay; a flush would empty their tables and fill them."""
+    from django.core.management.commands import flush
+    from django.db import connection
+
+    operations = type(connection.ops)
+    whole, kept = operations.sql_flush, {"django_content_type", "auth_permission"}
+
+    def sql_flush(self: Any, style: Any, tables: list[str], **options: Any) -> list[str]:
+        return whole(self, style, [table for table in tables if table not in kept], **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(operations, "sql_flush", sql_flush)
+        patch.setattr(flush, "emit_post_migrate_signal", lambda *args, **options: None)
+        yield
 
 
 @pytest.fixture(autouse=True)
