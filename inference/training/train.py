@@ -35,7 +35,7 @@ from transformers import (
     TrainerCallback,
     set_seed,
 )
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer import TRAINER_STATE_NAME
 from trl import DPOConfig, SFTConfig, SFTTrainer
 
 from inference.training import descriptions
@@ -153,7 +153,7 @@ class MetricsFile(TrainerCallback):
 
 def common_settings(recipe: Recipe, stage: Stage, work: Path) -> dict[str, Any]:
     """The trainer's settings that every kind of stage shares. Rows are used once, in order, and never cut."""
-    processes = PartialState().num_processes
+    processes = PartialState(cpu=not torch.cuda.is_available()).num_processes
     steps = max(1, stage.rows // (stage.batch * processes))
     return {
         "output_dir": str(work),
@@ -218,7 +218,8 @@ def ipo_trainer(recipe: Recipe, stage: Stage, rows: Rows, held_out: Rows, model:
             **settings,
             loss_type=["ipo"],
             beta=stage.beta or 0.0,
-            precompute_ref_log_probs=adapter is None,
+            # Several processes would look for the figures in each other's temporary folders: they keep the reference.
+            precompute_ref_log_probs=adapter is None and PartialState().num_processes == 1,
             precompute_ref_batch_size=stage.batch,
         ),
         train_dataset=as_pairs(examples),
@@ -252,14 +253,19 @@ def run_stage(recipe: Recipe, stage: Stage, users: dict[str, list[Labelled]], ou
     build = sft_trainer if stage.kind in ("grow", "sft") else ipo_trainer
     trainer = build(recipe, stage, rows, held_out, model, work)
     trainer.add_callback(MetricsFile(out / "metrics.jsonl", stage.name))
-    last = get_last_checkpoint(str(work)) if work.is_dir() else None  # type: ignore[no-untyped-call]
-    trainer.train(resume_from_checkpoint=last)
+    trainer.train(resume_from_checkpoint=last_whole_checkpoint(work))
     model.config.use_cache = True  # the trainer turns it off; serving wants it
     saved = out / f".{stage.name}-saved"
     trainer.save_model(str(saved))
     if trainer.is_world_process_zero():
         finish(recipe, stage, saved, work, out)
     trainer.accelerator.wait_for_everyone()
+
+
+def last_whole_checkpoint(work: Path) -> str | None:
+    """The trainer's newest checkpoint that was written to its end; its state file is what it writes last."""
+    whole = [path for path in work.glob("checkpoint-*") if (path / TRAINER_STATE_NAME).is_file()]
+    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2]))) if whole else None
 
 
 def finish(recipe: Recipe, stage: Stage, saved: Path, work: Path, out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -188,7 +189,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "inference.training.train", str(recipe), str(tmp_path / "out"), "--threads", "1"]
     run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        while not list((tmp_path / "out" / ".plain").glob("checkpoint-*")):
+        while not list((tmp_path / "out" / ".plain").glob("checkpoint-*/trainer_state.json")):
             assert run.poll() is None
     finally:
         run.kill()
@@ -222,10 +223,12 @@ def test_an_adapter_is_trained_on_a_model_on_disk(trained: Path, tmp_path: Path)
 def test_two_processes_train_one_model(tmp_path: Path) -> None:
     preferences = save_both_groups(tmp_path / "preferences.parquet")
     recipe = recipe_file(tmp_path, f'preferences = "{preferences}"\n{TINY}{PREFERENCE_STAGES}')
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
     command = [
-        sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
-        "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m",
-        "inference.training.train", str(recipe), str(tmp_path / "out"), "--threads", "1",
+        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr", "127.0.0.1",
+        "--master_port", str(port), "-m", "inference.training.train", str(recipe), str(tmp_path / "out"), "--threads",
+        "1",
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
