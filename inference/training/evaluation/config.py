@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from inference.contracts import ModelSpec, Sampling
 from inference.training.evaluation.arms import ARMS, BASE
 from inference.training.evaluation.errors import EvaluationError
+from inference.training.toml_file import read_toml
 from inference.world import EXPLANATIONS, OPEN, REVIEWS
 
 MOST_SHOTS = 16
@@ -146,12 +146,9 @@ def known_arms(arms: tuple[str, ...]) -> tuple[str, ...]:
 
 def load_config(path: Path) -> Config:
     """Read a configuration; EvaluationError names file, key and remedy when it cannot be used."""
+    tables = read_toml(path, EvaluationError)
     try:
-        return Config.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise EvaluationError(f"{path}: cannot be read ({error.strerror}): give the path of a TOML file") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise EvaluationError(f"{path}: is not TOML: {error}") from error
+        return Config.model_validate(tables)
     except ValidationError as error:
         raise EvaluationError("\n".join(f"{path}: {_problem(item)}" for item in error.errors())) from error
 

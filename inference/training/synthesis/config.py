@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from inference.contracts import Layout, ModelSpec, Sampling
 from inference.training.synthesis.errors import SynthesisError
+from inference.training.toml_file import read_toml
 from inference.world import DOMAINS
 from inference.world.answers import SHOTS
 from inference.world.subjects import Split
@@ -241,12 +241,9 @@ class Config(_Strict):
 
 def load_config(path: Path) -> Config:
     """Read a configuration; raises SynthesisError when the file is missing, is no TOML or has wrong keys."""
+    tables = read_toml(path, SynthesisError)
     try:
-        return Config.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise SynthesisError(f"{path}: cannot be read ({error.strerror}): give the path of a TOML file") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SynthesisError(f"{path}: is not TOML: {error}") from error
+        return Config.model_validate(tables)
     except ValidationError as error:
         raise SynthesisError("\n".join(f"{path}: {problem}" for problem in problems(error))) from error
 
