@@ -9,6 +9,7 @@ import torch
 from trl import DPOTrainer
 
 from inference.training.fewshot import IGNORED
+from inference.training.labelled import LabelledHead
 
 
 def ipo_loss(
@@ -31,16 +32,15 @@ def ipo_loss(
 class FewShotIPO(DPOTrainer):
     """DPOTrainer whose loss is `ipo_loss`; data, reference model, logging and checkpoints are the library's."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head = LabelledHead(self.accelerator.unwrap_model(self.model))
+        self._reference_head = self._head if self.ref_model is None else LabelledHead(self.ref_model)
+
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
         labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, IGNORED)
-        asked = {
-            "input_ids": inputs["input_ids"],
-            "attention_mask": inputs["attention_mask"],
-            "labels": labels,
-            "use_cache": False,
-            "fused_lm_head": True,
-        }
-        chosen, rejected = model(**asked).log_probs.sum(dim=1).chunk(2)
+        asked = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"], "labels": labels}
+        chosen, rejected = self._head.log_probs(model, asked).sum(dim=1).chunk(2)
         reference_chosen, reference_rejected = self._reference(inputs, asked)
         loss = ipo_loss(chosen, rejected, reference_chosen, reference_rejected, self.beta).mean()
         self._keep(chosen - reference_chosen, rejected - reference_rejected)
@@ -53,7 +53,7 @@ class FewShotIPO(DPOTrainer):
         model: Any = self.model if self.ref_model is None else self.ref_model
         adapter: Any = self.accelerator.unwrap_model(model)
         with torch.no_grad(), adapter.disable_adapter() if self.ref_model is None else nullcontext():
-            chosen, rejected = model(**asked).log_probs.sum(dim=1).chunk(2)
+            chosen, rejected = self._reference_head.log_probs(model, asked).sum(dim=1).chunk(2)
         return chosen, rejected
 
     def _keep(self, chosen: torch.Tensor, rejected: torch.Tensor) -> None:

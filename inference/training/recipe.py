@@ -9,8 +9,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from inference.training.curriculum import Ease
 from inference.training.fewshot import Kind
 from inference.training.toml_file import read_toml
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class RecipeError(ValueError):
@@ -60,13 +63,23 @@ class ModelChoice(_Strict):
 class Part(_Strict):
     """One sort of row of a stage. The shares of a stage are weights; `shots` are drawn from evenly.
 
-    `forced` (grow alone) is the share of sign-forcing pairs at the first and at the last row, annealed linearly.
+    `forced`, `turned` and `brief` (grow alone) are those of `curriculum.Ease` at the first and at the last row,
+    annealed linearly.
     """
 
     share: float = Field(gt=0)
     kind: Kind = "answer"
     shots: list[Annotated[int, Field(ge=0, le=64)]] = Field(min_length=1)
-    forced: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (0.0, 0.0)
+    forced: tuple[Fraction, Fraction] = (0.0, 0.0)
+    turned: tuple[Fraction, Fraction] = (1.0, 1.0)
+    brief: tuple[Fraction, Fraction] = (0.0, 0.0)
+
+    def ease(self, progress: float) -> Ease:
+        """The ease of a row at `progress`, from 0 to 1, through its stage."""
+        forced, turned, brief = (
+            start + (end - start) * progress for start, end in (self.forced, self.turned, self.brief)
+        )
+        return Ease(forced, turned, brief)
 
     @model_validator(mode="after")
     def _a_description_needs_shots(self) -> Part:
@@ -145,7 +158,7 @@ class Recipe(_Strict):
         before = self.digest_of(next(s for s in self.stages if s.name == start)) if start is not None else ""
         own = [
             self.seed,
-            str(self.preferences),
+            None if stage.kind == "grow" else str(self.preferences),
             self.bf16,
             self.model.model_dump(mode="json"),
             stage.model_dump(mode="json"),

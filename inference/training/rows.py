@@ -43,10 +43,12 @@ class Rows:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"]) < self.context
 
     def grown(self, index: int) -> Encoded:
-        """Row `index` of a grow stage; the preferred answers among the shots are learnt as well, in their places."""
+        """Row `index` of a grow stage; the preferred answers among the shots are learnt as well, in their places.
+
+        All but the first of them, before which nothing says what its reader likes.
+        """
         part, shots, rng = self._drawn(index)
-        start, end = part.forced
-        row = draw_row(part.kind, shots, start + (end - start) * index / self.stage.rows, rng)
+        row = draw_row(part.kind, shots, part.ease(index / self.stage.rows), rng)
         encoded = encode_densely(row.prompt, row.target, self.tokenizer)
         if len(encoded["input_ids"]) > self.context:
             raise TooLongError(
@@ -83,10 +85,10 @@ def as_pairs(examples: Sequence[Example]) -> Dataset:
 
 
 def encode_densely(prompt: str, target: str, tokenizer: PreTrainedTokenizerBase) -> Encoded:
-    """As `encode`, and the preferred answers of the shots are labelled too."""
+    """As `encode`, and the preferred answers of all shots but the first are labelled too."""
     encoded = encode(prompt, target, tokenizer)
     offsets = tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-    spans = iter(_preferred_spans(prompt))
+    spans = iter(_preferred_spans(prompt)[1:])
     start, end = next(spans, (len(prompt), len(prompt)))
     for number, (first, last) in enumerate(offsets):
         while first >= end and end < len(prompt):

@@ -36,12 +36,14 @@ from transformers import (
     set_seed,
 )
 from transformers.trainer import TRAINER_STATE_NAME
-from trl import DPOConfig, SFTConfig, SFTTrainer
+from trl import DPOConfig, SFTConfig
 
 from inference.training import descriptions
 from inference.training.curriculum import ask
 from inference.training.fewshot import Example, TooLongError
 from inference.training.ipo import FewShotIPO
+from inference.training.labelled import LabelledSFT
+from inference.training.memory import keep_freed_memory
 from inference.training.metrics import draw as draw_metrics
 from inference.training.preferences import Labelled, PreferenceError, load
 from inference.training.recipe import Recipe, RecipeError, Shape, Stage, load_recipe
@@ -185,10 +187,10 @@ def common_settings(recipe: Recipe, stage: Stage, work: Path) -> dict[str, Any]:
     }
 
 
-def sft_trainer(recipe: Recipe, stage: Stage, rows: Rows, held_out: Rows, model: Any, work: Path) -> SFTTrainer:
+def sft_trainer(recipe: Recipe, stage: Stage, rows: Rows, held_out: Rows, model: Any, work: Path) -> LabelledSFT:
     """Grow and sft stages: maximum likelihood of what is to be written, and of nothing else."""
     make, checked = (rows.grown, held_out.grown) if stage.kind == "grow" else (rows.tuned, held_out.tuned)
-    return SFTTrainer(
+    return LabelledSFT(
         model=model,
         args=SFTConfig(
             **common_settings(recipe, stage, work),
@@ -334,6 +336,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not 0 < options.scale <= 100 or options.threads < 1:
         parser.error("--scale must be over 0 and at most 100, --threads at least 1")
     torch.set_num_threads(options.threads)
+    keep_freed_memory()
     disable_progress_bars()
     logging.getLogger("trl").setLevel(logging.ERROR)
     try:

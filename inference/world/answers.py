@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from inference.contracts import Shot
 from inference.world.forms import EXPLANATIONS, FORMS, OPEN, REVIEWS, Idea, aspects_of
@@ -17,6 +17,8 @@ from inference.world.subjects import Question, Subject
 from inference.world.users import LEVELS, User
 
 Plan = tuple[Idea, ...]
+Writer = Callable[[Question, Plan, random.Random], str]
+"""Puts a plan into words."""
 Contrast = tuple[str | int, ...]
 """In what two candidates differ: names of respects, or a pair of levels."""
 SHORT, LONG = (1, 2), (4, 5, 6)  # sentences of a short and of a long review
@@ -134,17 +136,20 @@ def prefers_first(user: User, first: Plan, second: Plan, subject: Subject | None
     return rng.random() < 0.5 if abs(difference) < TIE else difference > 0
 
 
-def draw_shots(user: User, asked: Sequence[Question], rng: random.Random) -> list[Shot]:
-    """The labelled preferences of a user, one a question, over one questionnaire of eight contrasts after another."""
+def draw_shots(user: User, asked: Sequence[Question], rng: random.Random, put: Writer = write) -> list[Shot]:
+    """The labelled preferences of a user, one a question, over one questionnaire of eight contrasts after another.
+
+    `put` puts a plan into words.
+    """
     contrasts: list[Contrast] = []
     while len(contrasts) < len(asked):
         contrasts += questionnaire(user.domain, rng)
-    return [draw_shot(user, question, contrast, rng) for question, contrast in zip(asked, contrasts, strict=False)]
+    return [draw_shot(user, question, contrast, rng, put) for question, contrast in zip(asked, contrasts, strict=False)]
 
 
-def draw_shot(user: User, question: Question, contrast: Contrast, rng: random.Random) -> Shot:
+def draw_shot(user: User, question: Question, contrast: Contrast, rng: random.Random, put: Writer = write) -> Shot:
     """One labelled preference between two answers to a question, written before anybody looks at them."""
     first, second = draw_pair(user.domain, contrast, rng)
-    texts = write(question, first, rng), write(question, second, rng)
+    texts = put(question, first, rng), put(question, second, rng)
     preferred, dispreferred = texts if prefers_first(user, first, second, question.subject, rng) else texts[::-1]
     return Shot(question.text, preferred, dispreferred)

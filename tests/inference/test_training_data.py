@@ -10,6 +10,7 @@ import pytest
 
 from inference.contracts import GenerationRequest, ModelSpec, Sampling, Shot, Window
 from inference.prompts import build, description_target, fspo_prompt, fspo_target
+from inference.training.curriculum import Ease, _opposed, draw_row, plainest, shorthand
 from inference.training.descriptions import closeness, pairs
 from inference.training.fewshot import IGNORED, Example, TooLongError, draw_example
 from inference.training.preferences import Labelled, PreferenceError, load
@@ -17,6 +18,10 @@ from inference.training.recipe import Part, Stage
 from inference.training.rows import Rows, encode_densely
 from inference.training.tokenizer import END, train_tokenizer
 from inference.training.train import tokenizer_texts
+from inference.world.answers import draw_plan
+from inference.world.judge import sentences_of
+from inference.world.subjects import SUBJECTS, Question
+from inference.world.users import personas
 from tests.inference.training_data import preference_rows, save
 
 
@@ -121,8 +126,9 @@ def test_sft_learns_the_preferred_answer_and_nothing_else(
         assert example.rejected.split("\n")[1] not in tokenizer.decode(encoded["input_ids"])
 
 
-def test_growing_learns_the_preferred_answers_of_the_shots_too_and_no_rejected_one(tokenizer: Any) -> None:
+def test_growing_learns_the_preferred_answers_of_later_shots_too_and_no_rejected_one(tokenizer: Any) -> None:
     shots = [
+        Shot("Is snow nice?", "Snow is good.", "Snow is bad."),
         Shot("Is tea nice?", "Tea is good.", "Tea is bad."),
         Shot("Is rain nice?", "Rain is good.", "Rain is bad."),
     ]
@@ -149,6 +155,44 @@ def test_forcing_shows_the_users_own_style_against_its_opposite(tokenizer: Any) 
     rows = rows_of(stage, [], tokenizer)
     assert rows.grown(0) == rows.grown(0) != rows.grown(1)
     assert Part(share=1, shots=[1]).forced == (0.0, 0.0)
+
+
+def test_shorthand_says_every_idea_in_a_phrase_and_names_nothing() -> None:
+    question = Question(SUBJECTS[0], "Is it any good?", "train")
+    plan = draw_plan(question.domain, random.Random(3))
+    said = {shorthand(question, plan, random.Random(seed)) for seed in range(40)}
+    assert len(said) > 5
+    plain = {plainest(question, plan, random.Random(seed)) for seed in range(10)}
+    assert len(plain) == 1
+    for text in said | plain:
+        assert text.startswith("It ")
+        assert SUBJECTS[0].name not in text
+        assert len(sentences_of(text)) == len(plan)
+
+
+def test_a_brief_row_has_shorter_answers_without_openings() -> None:
+    whole, brief = (draw_row("answer", 3, Ease(1.0, 1.0, share), random.Random(5)).prompt for share in (0.0, 1.0))
+    assert len(brief) < len(whole)
+    assert "\nIt " in draw_row("answer", 3, Ease(brief=1.0), random.Random(5)).prompt
+    assert "\nIt " not in draw_row("answer", 3, Ease(), random.Random(5)).prompt
+
+
+@pytest.mark.parametrize(("turned", "fewest", "most"), [(1.0, 4, 4), (0.5, 1, 4), (0.0, 1, 1)])
+def test_a_forced_pair_differs_for_the_user_in_as_many_respects_as_asked(turned: float, fewest: int, most: int) -> None:
+    counts = set()
+    for seed in range(60):
+        rng = random.Random(seed)
+        user = rng.choice(personas("train"))
+        own, against = _opposed(user, turned, rng)
+        differing = [number for number in range(4) if own[number] != against[number]]
+        counts.add(len(differing))
+        assert all(own[number].value == user.views[number] == -against[number].value for number in differing)
+    assert (min(counts), max(counts)) == (fewest, most)
+
+
+def test_ease_is_annealed_over_a_stage() -> None:
+    part = Part(share=1, shots=[1], forced=(1.0, 0.5), turned=(1.0, 0.0), brief=(0.8, 0.0))
+    assert [part.ease(progress) for progress in (0.0, 0.5)] == [Ease(1.0, 1.0, 0.8), Ease(0.75, 0.5, 0.4)]
 
 
 # ---------------------------------------------------------------------------------------------------- descriptions
