@@ -2,13 +2,14 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-slow check bench bench-web evaluate model clean
+.PHONY: help setup setup-dev setup-vllm-cpu demo test test-slow check bench bench-web evaluate model clean
 
 help:
 	@echo "make demo       everything on this machine: environment, servers, the demo study, web, worker"
 	@echo "make test       what the tests need, then every test that is not slow"
 	@echo "make test-slow  the slow tests: real processes, drills, training"
 	@echo "make setup      just the environment, in .venv"
+	@echo "make setup-vllm-cpu  vLLM on a machine without a GPU, into .venv"
 	@echo "make check      style, types, import directions, migrations, deployment settings"
 	@echo "make bench      measurements: make bench-web"
 	@echo "make model      preferences of the synthetic world and an FSPO model of them, in var/model"
@@ -21,6 +22,10 @@ setup:
 setup-dev:
 	@scripts/setup requirements-dev.txt
 
+# On top of either: vLLM without a GPU. No dependencies are resolved, the file is a lock.
+setup-vllm-cpu: setup-dev
+	@scripts/setup-vllm-cpu
+
 # exec: a signal to the recipe reaches the launcher itself.
 demo: setup
 	@exec $(PY) manage.py demo
@@ -28,7 +33,7 @@ demo: setup
 test: setup-dev
 	@exec scripts/test
 
-test-slow: setup-dev
+test-slow: setup-vllm-cpu
 	@exec scripts/test slow
 
 check: setup-dev

@@ -120,6 +120,8 @@ class Runner:
     def _drain(self, model_key: str, slot: _Slot) -> int:
         tried = 0
         while not self.stopping.is_set():
+            if slot.engine is not None and not slot.engine.alive:
+                slot.engine = None
             if slot.engine is None:
                 spec = queue.model_of(model_key)
                 if spec is None:

@@ -11,9 +11,12 @@ from inference.engines.base import Engine
 __all__ = ["ENGINES", "Engine", "load_engine"]
 
 ENGINES = {
+    "openai": "inference.engines.openai_engine",
     "scripted": "inference.engines.scripted",
     "transformers": "inference.engines.transformers_engine",
+    "vllm": "inference.engines.vllm_engine",
 }
+REQUIREMENTS = {"vllm": "requirements-gpu.txt (on a machine without a GPU: make setup-vllm-cpu)"}
 
 
 def load_engine(spec: ModelSpec, *, bundled_root: Path) -> Engine:
@@ -28,7 +31,8 @@ def load_engine(spec: ModelSpec, *, bundled_root: Path) -> Engine:
         module = importlib.import_module(ENGINES[spec.engine])
     except ImportError as error:
         raise PermanentError(
-            f"engine {spec.engine!r} needs the package {error.name!r}, which is not installed: install requirements.txt"
+            f"engine {spec.engine!r} needs the package {error.name!r}, which is not installed: "
+            f"install {REQUIREMENTS.get(spec.engine, 'requirements.txt')}"
         ) from error
     engine: Engine = module.load(spec, bundled_root=bundled_root)
     return engine

@@ -31,6 +31,10 @@ class Engine(Protocol):
     def slots(self) -> int:
         """How many rows are worth giving to one `generate`; more are accepted and done in turns."""
 
+    @property
+    def alive(self) -> bool:
+        """Whether it can go on; one that cannot is loaded anew."""
+
     def fits(self, prompt: Prompt, sampling: Sampling) -> bool:
         """Whether the prompt and `sampling.max_tokens` new tokens fit the model's context."""
 

@@ -103,6 +103,8 @@ _CLOSERS = (
 class ScriptedEngine:
     """Deterministic texts without a model; see the module's docstring for its options."""
 
+    alive = True
+
     def __init__(self, options: dict[str, Any]) -> None:
         """`options` as in the module's docstring; raises PermanentError for values of another shape."""
         self._options = options

@@ -32,18 +32,11 @@ from inference.contracts import (
 )
 from inference.engines.base import check_options, check_sampling, files_digest
 from inference.engines.decoding import Decoder, Row, batches
+from inference.engines.prompting import Prompting, tokenizer_files
 from inference.engines.sources import model_folder
 
 OPTIONS = ("device", "dtype", "max_context")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-TOKENIZER_FILES = (
-    "tokenizer*",
-    "special_tokens_map.json",
-    "vocab*",
-    "merges.txt",
-    "added_tokens.json",
-    "chat_template*",
-)
 # In logits. Rounding noise between batches is measured and held far below it in test_engines_transformers.py.
 FLOAT32_TIE = 5e-4
 SLOTS = {"cpu": 16, "cuda": 64}
@@ -53,10 +46,13 @@ BATCH_TOKENS = {"cpu": 16_384, "cuda": 262_144}
 class TransformersEngine:
     """A loaded model. The same request gives the same text alone and in any batch (float32; see `decoding`)."""
 
+    alive = True
+
     def __init__(self, model: Any, tokenizer: Any, facts: EngineFacts, ends: frozenset[int]) -> None:
         """Take a loaded causal model in evaluation mode with its tokenizer; `ends` are the end-of-text tokens."""
         self.facts = facts
         self.model, self.tokenizer = model, tokenizer
+        self.prompting = Prompting(tokenizer)
         device = torch.device(facts.device)
         self.slots = SLOTS[device.type]
         tie = FLOAT32_TIE if facts.versions["dtype"] == "float32" else 0.0
@@ -84,25 +80,12 @@ class TransformersEngine:
         return [results[index] for index in range(len(requests))]
 
     def prompt_text(self, prompt: Prompt) -> str:
-        """The exact text that is tokenised: the FSPO prompt as it is, or the chat in the tokenizer's own template."""
-        if prompt.text is not None:
-            return prompt.text
-        if not self.tokenizer.chat_template:
-            raise PermanentError(
-                'the model\'s tokenizer has no chat template: set layout = "fspo" or take a chat model'
-            )
-        try:
-            text: str = self.tokenizer.apply_chat_template(
-                list(prompt.messages or ()), tokenize=False, add_generation_prompt=True
-            )
-        except Exception as error:  # a template is the model's own program and may raise anything
-            raise PermanentError(f"the model's chat template refuses these messages: {error}") from error
-        return text
+        """The exact text that is tokenised; see `Prompting.text`."""
+        return self.prompting.text(prompt)
 
     def tokens(self, text: str) -> list[int]:
-        """Token ids without any special token added: no BOS before FSPO, and a chat template writes its own."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
+        """Token ids without any special token added."""
+        return self.prompting.tokens(text)
 
     def _row(self, index: int, request: EngineRequest) -> Row:
         check_sampling(request.sampling)
@@ -110,15 +93,7 @@ class TransformersEngine:
             raise PermanentError(
                 f"adapter {request.adapter!r}: the transformers engine serves no adapters: remove the key"
             )
-        ids = self.tokens(self.prompt_text(request.prompt))
-        if not ids:
-            raise PermanentError("the prompt is empty: give a question")
-        room = self.facts.max_context - len(ids)
-        if request.sampling.max_tokens > room:
-            raise PermanentError(
-                f"{len(ids)} prompt tokens and {request.sampling.max_tokens} new ones exceed the context of "
-                f"{self.facts.max_context}: drop shots, shorten the question, or lower max_tokens"
-            )
+        ids = self.prompting.room(request.prompt, request.sampling.max_tokens, self.facts.max_context)
         return Row(index, ids, request.sampling, request.seed, request.prompt.stop)
 
     def _run(self, batch: list[Row]) -> dict[int, InferenceError]:
@@ -175,7 +150,7 @@ def load(spec: ModelSpec, *, bundled_root: Path) -> TransformersEngine:
     facts = EngineFacts(
         engine="transformers",
         model_digest=files_digest([folder / "config.json", *folder.glob("*.safetensors")]),
-        tokenizer_digest=files_digest({file for pattern in TOKENIZER_FILES for file in folder.glob(pattern)}),
+        tokenizer_digest=files_digest(tokenizer_files(folder)),
         versions=_versions(dtype),
         device=device,
         max_context=_max_context(options, model, tokenizer),

@@ -17,7 +17,7 @@ MAX_SEED = 2**63 - 1
 class ModelDef(Table):
     """[models.NAME]: where a model comes from and how its prompt is laid out."""
 
-    engine: Engine = key(..., "What runs the model.", built=("scripted", "transformers"))
+    engine: Engine = key(..., "What runs the model.", built=("scripted", "transformers", "vllm", "openai"))
     source: Line = key("", "A path, a hub id, or `bundled:NAME`. Every engine but `scripted` needs it.")
     revision: Line = key("", "Commit or tag of a hub model; without it a later run may get other weights.")
     layout: Literal["fspo", "chat"] = key("fspo", "Prompt layout: FSPO's plain markdown or the model's chat template.")

@@ -36,6 +36,7 @@ class WorldEngine:
     """Plays a checkpoint of the given skill. `calls` counts the rows it was asked for."""
 
     slots = 16
+    alive = True
 
     def __init__(self, name: str, max_context: int = 100_000, fail_after: int | None = None) -> None:
         self.skill = SKILLS.get(name, 0.0)

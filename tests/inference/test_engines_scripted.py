@@ -161,7 +161,7 @@ def test_a_prompt_too_long_for_the_context_does_not_fit() -> None:
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
-        (ModelSpec("magic", "none"), "engine 'magic' is unknown: use one of scripted, transformers"),
+        (ModelSpec("magic", "none"), "engine 'magic' is unknown: use one of openai, scripted, transformers, vllm"),
         (ModelSpec("transformers", "/nowhere/at/all"), "there is no such folder"),
         (ModelSpec("transformers", "bundled:none"), "no bundled model 'none'"),
         (ModelSpec("transformers", "bundled:../engines"), "no bundled model"),

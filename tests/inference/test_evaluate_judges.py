@@ -27,6 +27,7 @@ class Reader:
     """A judge that knows the people: it prefers what they like, or always the first output."""
 
     slots = 16
+    alive = True
     facts = EngineFacts("reader", "", "", {}, "cpu", 100_000, True, False)
 
     def __init__(self, known: Sequence[people.Person], *, first_always: bool = False) -> None:

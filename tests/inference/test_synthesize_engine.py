@@ -373,7 +373,7 @@ def test_improvement_skipped_makes_labels_contradict_themselves(made: Path, tmp_
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (('engine = "scripted"', 'engine = "magic"'), "engine 'magic' is unknown: use one of scripted, transformers"),
+        (('engine = "scripted"', 'engine = "magic"'), "engine 'magic' is unknown: use one of openai, scripted"),
         (('judge = "reader"', 'jduge = "reader"'), "knows no option 'jduge': use .*judge"),
         (("viewpoints = 4", "viewpoint = 4"), r"source\.viewpoint: there is no such key: use one of held_out, "),
         (("train = 4", "train = 40"), r"source\.personas: 42 personas, 1 a cell, need more than the 18 cells"),

@@ -197,7 +197,7 @@ class TestAvailability:
     @pytest.mark.parametrize(
         ("old", "new", "where"),
         [
-            ('engine = "scripted"', 'engine = "vllm"\nsource = "x"', "models.plain.engine"),
+            ('engine = "scripted"', 'engine = "http"\nsource = "x"', "models.plain.engine"),
             ('layout = "fspo"', 'layout = "fspo"\nadapter = "lora"', "models.tuned.adapter"),
             ('layout = "fspo"', 'layout = "fspo"\nreference = "plain"', "models.tuned.reference"),
             ('layout = "fspo"', 'layout = "fspo"\ntarget = "f"', "models.tuned.target"),

@@ -1,0 +1,62 @@
+"""From a prompt to the model's tokens, the same for every engine that tokenises here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from inference.contracts import PermanentError, Prompt
+
+TOKENIZER_FILES = (
+    "tokenizer*",
+    "special_tokens_map.json",
+    "vocab*",
+    "merges.txt",
+    "added_tokens.json",
+    "chat_template*",
+)
+
+
+def tokenizer_files(folder: Path) -> set[Path]:
+    """The files of a model folder that decide how text becomes tokens."""
+    return {file for pattern in TOKENIZER_FILES for file in folder.glob(pattern)}
+
+
+class Prompting:
+    """A tokenizer and the rule that no token is added to what a layout says."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+
+    def text(self, prompt: Prompt) -> str:
+        """The exact text that is tokenised: the FSPO prompt as it is, or the chat in the tokenizer's own template."""
+        if prompt.text is not None:
+            return prompt.text
+        if not self.tokenizer.chat_template:
+            raise PermanentError(
+                'the model\'s tokenizer has no chat template: set layout = "fspo" or take a chat model'
+            )
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                list(prompt.messages or ()), tokenize=False, add_generation_prompt=True
+            )
+        except Exception as error:  # a template is the model's own program and may raise anything
+            raise PermanentError(f"the model's chat template refuses these messages: {error}") from error
+        return text
+
+    def tokens(self, text: str) -> list[int]:
+        """Token ids without any special token added: no BOS before FSPO, and a chat template writes its own."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def room(self, prompt: Prompt, max_tokens: int, max_context: int) -> list[int]:
+        """The prompt's tokens; raises PermanentError when it is empty or leaves no room for `max_tokens` more."""
+        ids = self.tokens(self.text(prompt))
+        if not ids:
+            raise PermanentError("the prompt is empty: give a question")
+        if len(ids) + max_tokens > max_context:
+            raise PermanentError(
+                f"{len(ids)} prompt tokens and {max_tokens} new ones exceed the context of {max_context}: "
+                "drop shots, shorten the question, or lower max_tokens"
+            )
+        return ids

@@ -1,0 +1,254 @@
+"""The vllm engine: vLLM in this process, one loop a model, so that requests of all callers batch continuously.
+
+It runs on a GPU (requirements-gpu.txt) and, for trials and tests, on a CPU (requirements-vllm-cpu.txt). Options, part
+of the model's key, since they can change the text: `dtype` ("float32", the CPU's default, "bfloat16", the GPU's,
+"float16"), `max_context` (tokens, at most the model's own), `lora` (true: adapters may be asked for).
+
+What depends on the machine comes from the environment: PALATE_VLLM_MEMORY, the share of a GPU's memory (default 0.9) or
+the GiB of a CPU's cache (default 1); PALATE_VLLM_SLOTS, rows decoded at once (default 256, on a CPU 64).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from inference.contracts import (
+    Completion,
+    EngineFacts,
+    EngineRequest,
+    FinishReason,
+    InferenceError,
+    ModelSpec,
+    PermanentError,
+    Prompt,
+    Sampling,
+    TransientError,
+)
+from inference.engines.base import check_options, check_sampling, files_digest
+from inference.engines.prompting import Prompting, tokenizer_files
+from inference.engines.sources import model_folder
+from inference.engines.vllm_loop import Loop
+
+# Before vLLM is imported. In process: its engine of several processes does not start in a daemon and outlives SIGTERM.
+ENVIRONMENT = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+}
+SLOTS = "PALATE_VLLM_SLOTS"
+MEMORY = "PALATE_VLLM_MEMORY"
+OPTIONS = ("dtype", "lora", "max_context")
+DTYPES = ("float32", "bfloat16", "float16")
+CPU_BLOCK = 32  # tokens a block of the prefix cache; the default of 128 keeps little of a participant's shots
+FINISHES: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+
+
+class VllmEngine:
+    """A model in vLLM. A request's text depends on prompt, sampling and seed alone, in any batch."""
+
+    def __init__(self, loop: Loop, prompting: Prompting, facts: EngineFacts, slots: int, lora: bool) -> None:
+        self.facts, self.slots = facts, slots
+        self._loop, self._prompting, self._lora = loop, prompting, lora
+        self._adapters: dict[str, int] = {}
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop runs; a stopped one is not mended, the engine is loaded anew."""
+        return self._loop.is_alive()
+
+    def fits(self, prompt: Prompt, sampling: Sampling) -> bool:
+        """Whether prompt and new tokens fit the context. Raises PermanentError when chat has no template."""
+        ids = self._prompting.tokens(self._prompting.text(prompt))
+        return len(ids) + sampling.max_tokens <= self.facts.max_context
+
+    def generate(self, requests: Sequence[EngineRequest]) -> list[Completion | InferenceError]:
+        """See `Engine.generate`. Several threads may call at once; their rows are decoded together."""
+        waiting: list[Future[Any] | InferenceError] = []
+        for request in requests:
+            try:
+                waiting.append(self._begin(request))
+            except InferenceError as error:
+                waiting.append(error)
+        return [self._end(request, found) for request, found in zip(requests, waiting, strict=True)]
+
+    def _begin(self, request: EngineRequest) -> Future[Any]:
+        check_sampling(request.sampling)
+        ids = self._prompting.room(request.prompt, request.sampling.max_tokens, self.facts.max_context)
+        return self._loop.submit(ids, _params(request), self._adapter(request.adapter))
+
+    def _adapter(self, folder: str | None) -> Any:
+        if not folder:
+            return None
+        if not self._lora:
+            raise PermanentError(f"adapter {folder!r}: this model was loaded without adapters: set its option lora")
+        if not (Path(folder) / "adapter_config.json").is_file():
+            raise PermanentError(f"adapter {folder!r}: no adapter_config.json there: point at a saved LoRA adapter")
+        from vllm.lora.request import LoRARequest
+
+        number = self._adapters.setdefault(folder, len(self._adapters) + 1)
+        return LoRARequest(folder, number, folder)
+
+    def _end(self, request: EngineRequest, found: Future[Any] | InferenceError) -> Completion | InferenceError:
+        if isinstance(found, InferenceError):
+            return found
+        try:
+            output = found.result()
+        except InferenceError as error:
+            return error
+        (made,) = output.outputs
+        return Completion(
+            id=request.id,
+            text=made.text,
+            finish_reason=FINISHES.get(made.finish_reason or "", "abort"),
+            prompt_tokens=len(output.prompt_token_ids),
+            completion_tokens=len(made.token_ids),
+            cached_tokens=output.num_cached_tokens,
+            prompt_text=self._prompting.text(request.prompt),
+        )
+
+
+def load(spec: ModelSpec, *, bundled_root: Path) -> VllmEngine:
+    """Start vLLM with local safetensors. Raises PermanentError, or TransientError where memory is short."""
+    options = check_options(spec, OPTIONS)
+    folder = model_folder(spec, bundled_root=bundled_root)
+    _prepare(ENVIRONMENT)
+    import torch
+
+    cuda = torch.cuda.is_available()
+    slots = int(_number(SLOTS, os.environ.get(SLOTS), 256 if cuda else 64, 1, 4096))
+    memory = _number(MEMORY, os.environ.get(MEMORY), 0.9 if cuda else 1.0, 0.01, 0.99 if cuda else 4096)
+    dtype = _dtype(options, cuda)
+    prompting, own = _read(spec, folder)
+    context = _max_context(options, own)
+    if not cuda:
+        threads = os.environ.get("PALATE_TORCH_THREADS") or "1"
+        _prepare({"VLLM_CPU_KVCACHE_SPACE": str(max(1, round(memory))), "OMP_NUM_THREADS": threads})
+    arguments: dict[str, Any] = {
+        "model": str(folder),
+        "dtype": dtype,
+        "max_model_len": context,
+        "max_num_seqs": slots,
+        "enable_prefix_caching": True,
+        "enable_lora": bool(options.get("lora", False)),
+        "load_format": "safetensors",
+        "trust_remote_code": False,
+        "disable_log_stats": True,
+        "seed": 0,
+    }
+    # On a CPU: seeds and chunked prefill crash together, and compiling takes minutes.
+    slow = {
+        "enforce_eager": True,
+        "enable_chunked_prefill": False,
+        "block_size": CPU_BLOCK,
+        "max_num_batched_tokens": max(context, 8192),
+    }
+    quick = {"gpu_memory_utilization": memory}
+    loop = _started(spec, arguments | (quick if cuda else slow))
+    facts = EngineFacts(
+        engine="vllm",
+        model_digest=files_digest([folder / "config.json", *folder.glob("*.safetensors")]),
+        tokenizer_digest=files_digest(tokenizer_files(folder)),
+        versions=_versions(dtype),
+        device=torch.cuda.get_device_name() if cuda else f"cpu {platform.machine()}",
+        max_context=context,
+        can_seed=True,
+        can_score=False,
+    )
+    return VllmEngine(loop, prompting, facts, slots, bool(arguments["enable_lora"]))
+
+
+def _prepare(variables: dict[str, str]) -> None:
+    """Set what vLLM reads from the environment; what is set stays."""
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
+
+
+def _read(spec: ModelSpec, folder: Path) -> tuple[Prompting, int]:
+    """The tokenizer, and the model's own context in tokens."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # whatever is wrong with the files, the reader needs one message
+        raise PermanentError(
+            f"model {spec.source!r} in {folder} cannot be read: {_first_line(error)}: check that its files are complete"
+        ) from error
+    limits = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length]
+    return Prompting(tokenizer), min((int(limit) for limit in limits if limit and limit < 10**9), default=2048)
+
+
+def _started(spec: ModelSpec, arguments: dict[str, Any]) -> Loop:
+    from vllm.engine.arg_utils import EngineArgs
+    from vllm.v1.engine.llm_engine import LLMEngine
+
+    try:
+        return Loop(LLMEngine.from_engine_args(EngineArgs(**arguments)))
+    except Exception as error:  # vLLM raises whatever its parts raise
+        said = _first_line(error)
+        if "memory" in said.lower():
+            raise TransientError(
+                f"no memory to start vLLM with {spec.source!r}: {said}: "
+                "free some, or lower PALATE_VLLM_MEMORY or max_context"
+            ) from error
+        raise PermanentError(
+            f"vLLM does not start with {spec.source!r}: {said}: "
+            "check that its files are complete and of an architecture that vLLM knows"
+        ) from error
+
+
+def _params(request: EngineRequest) -> Any:
+    from vllm import SamplingParams
+
+    sampling = request.sampling
+    return SamplingParams(
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        max_tokens=sampling.max_tokens,
+        seed=request.seed % 2**63,
+        stop=list(request.prompt.stop) or None,
+    )
+
+
+def _dtype(options: dict[str, Any], cuda: bool) -> str:
+    dtype = options.get("dtype", "bfloat16" if cuda else "float32")
+    if dtype not in DTYPES:
+        raise PermanentError(f"dtype {dtype!r} is unknown: use {', '.join(DTYPES)}")
+    return str(dtype)
+
+
+def _max_context(options: dict[str, Any], own: int) -> int:
+    wanted = options.get("max_context", own)
+    if type(wanted) is not int or not 1 <= wanted <= own:
+        raise PermanentError(f"max_context {wanted!r}: expected a whole number from 1 to the model's {own}")
+    return wanted
+
+
+def _number(name: str, given: str | None, default: float, least: float, most: float) -> float:
+    try:
+        value = float(given or default)
+    except ValueError:
+        value = least - 1
+    if not least <= value <= most:
+        raise PermanentError(f"{name}={given!r}: expected a number from {least:g} to {most:g}")
+    return value
+
+
+def _versions(dtype: str) -> dict[str, str]:
+    import torch
+    import transformers
+    import vllm
+
+    packages = {"vllm": vllm, "torch": torch, "transformers": transformers}
+    return {name: str(package.__version__) for name, package in packages.items()} | {"dtype": dtype}
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"

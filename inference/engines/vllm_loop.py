@@ -1,0 +1,97 @@
+"""The one thread that owns a vLLM engine: callers hand it rows from any thread and wait for them."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from inference.contracts import PermanentError, TransientError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    number: str
+    tokens: list[int]
+    params: Any
+    adapter: Any
+    future: Future[Any]
+
+
+class Loop(threading.Thread):
+    """Takes rows in as they come and steps the engine while it has any: continuous batching across callers."""
+
+    def __init__(self, engine: Any) -> None:
+        """Take a vLLM `LLMEngine` and start."""
+        super().__init__(name="vllm", daemon=True)
+        self._engine = engine
+        self._inbox: queue.SimpleQueue[_Row | None] = queue.SimpleQueue()
+        self._waiting: dict[str, Future[Any]] = {}
+        self._numbers = itertools.count()
+        self._closing = threading.Lock()
+        self._closed = ""
+        self.start()
+
+    def submit(self, tokens: list[int], params: Any, adapter: Any = None) -> Future[Any]:
+        """vLLM's RequestOutput of a row, once it is whole; the future holds a typed error otherwise."""
+        row = _Row(str(next(self._numbers)), tokens, params, adapter, Future())
+        with self._closing:
+            if self._closed:
+                row.future.set_exception(TransientError(self._closed))
+            else:
+                self._inbox.put(row)
+        return row.future
+
+    def stop(self) -> None:
+        """End the thread; rows that are not whole get a TransientError."""
+        self._inbox.put(None)
+        self.join()
+
+    def run(self) -> None:
+        """Until `stop`, or until the engine itself fails: then every row is told so."""
+        reason = "the engine was stopped"
+        try:
+            while self._take():
+                for output in self._engine.step():
+                    if output.finished:
+                        self._waiting.pop(output.request_id).set_result(output)
+        except Exception as error:  # vLLM raises whatever its parts raise, and is not sound afterwards
+            logger.exception("vLLM failed")
+            reason = f"vLLM failed and is started anew: {error!r}"
+        self._close(reason)
+
+    def _take(self) -> bool:
+        """Hand over what has come; sleep while there is nothing to do. False when told to stop."""
+        idle = not self._engine.has_unfinished_requests()
+        while idle or not self._inbox.empty():
+            row = self._inbox.get()
+            if row is None:
+                return False
+            idle = not self._add(row) and idle
+        return True
+
+    def _add(self, row: _Row) -> bool:
+        try:
+            self._engine.add_request(row.number, {"prompt_token_ids": row.tokens}, row.params, lora_request=row.adapter)
+        except Exception as error:  # what vLLM says about this very row
+            row.future.set_exception(PermanentError(f"vLLM refuses the request: {error}"))
+            return False
+        self._waiting[row.number] = row.future
+        return True
+
+    def _close(self, reason: str) -> None:
+        with self._closing:
+            self._closed = reason
+        rows = list(self._waiting.values())
+        while not self._inbox.empty():
+            row = self._inbox.get()
+            if row is not None:
+                rows.append(row.future)
+        for future in rows:
+            future.set_exception(TransientError(reason))
