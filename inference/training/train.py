@@ -266,8 +266,16 @@ def run_stage(recipe: Recipe, stage: Stage, users: dict[str, list[Labelled]], ou
 
 def last_whole_checkpoint(work: Path) -> str | None:
     """The trainer's newest checkpoint that was written to its end; its state file is what it writes last."""
-    whole = [path for path in work.glob("checkpoint-*") if (path / TRAINER_STATE_NAME).is_file()]
+    whole = [path for path in work.glob("checkpoint-*") if _is_json(path / TRAINER_STATE_NAME)]
     return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2]))) if whole else None
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def finish(recipe: Recipe, stage: Stage, saved: Path, work: Path, out: Path) -> None:

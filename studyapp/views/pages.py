@@ -20,6 +20,7 @@ from studyapp.flow import Place
 from studyapp.models import Participant, Study
 from studyapp.services import leaving, progress
 from studyapp.views.device import participant_of
+from studyapp.views.frames import frame, may_frame
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, str, P], HttpResponse]
@@ -65,7 +66,12 @@ def page(
         **context,
     }
     # No request goes in: participant pages need no session, no user and no messages.
-    return uncached(HttpResponse(render_to_string(f"participant/{name}.html", values), status=status))
+    render = frame if may_frame(name, values) else _rendered
+    return uncached(HttpResponse(render(name, values), status=status))
+
+
+def _rendered(name: str, values: Mapping[str, Any]) -> str:
+    return render_to_string(f"participant/{name}.html", values)
 
 
 def current(participant: Participant) -> tuple[Participant, Place]:

@@ -345,7 +345,7 @@ class Timed(ScriptedEngine):
 
 
 @pytest.mark.slow
-def test_queue_prompt_and_ledger_cost_at_most_four_milliseconds_of_cpu_a_generation() -> None:
+def test_queue_prompt_and_ledger_cost_less_cpu_than_a_dozen_saves_a_generation() -> None:
     text = "An answer of an ordinary length that says one thing and then another. " * 8
     request = replace(
         REQUEST,
@@ -354,10 +354,21 @@ def test_queue_prompt_and_ledger_cost_at_most_four_milliseconds_of_cpu_a_generat
         window=Window(1, 400),
         sampling=Sampling(max_tokens=600),
     )
-    # The least of three rounds: on a busy machine the same work costs more.
-    costs = [cpu_seconds(request, 200) / 200 for _ in range(3)]
+    # The least of three rounds each, side by side: machines differ by a factor of two, and busy ones by more.
+    rounds = [(cpu_seconds(request, 200) / 200, seconds_of_a_save(200)) for _ in range(3)]
     assert Generation.objects.filter(state=State.READY).count() == 600
-    assert min(costs) <= 0.004, costs
+    cost, save = (min(column) for column in zip(*rounds, strict=True))
+    print(f"{1000 * cost:.2f} ms a generation, {1000 * save:.2f} ms a save")
+    assert cost <= 12 * save, rounds
+
+
+def seconds_of_a_save(count: int) -> float:
+    """CPU seconds of this process for one row's `save()`, as Django does it."""
+    study = a_study()
+    began = time.process_time()
+    for _ in range(count):
+        study.save()
+    return (time.process_time() - began) / count
 
 
 def cpu_seconds(request: GenerationRequest, count: int) -> float:

@@ -17,7 +17,7 @@ from inference.prompts import PREFERRED_HEADING
 from inference.training import metrics
 from inference.training.recipe import Recipe, RecipeError, load_recipe
 from inference.training.tokenizer import END, train_tokenizer
-from inference.training.train import main, tokenizer_texts
+from inference.training.train import last_whole_checkpoint, main, tokenizer_texts
 from inference.world import DOMAINS, draw_plan, draw_question, write
 from tests.inference.training_data import PREFERENCE_STAGES, TINY, save_both_groups
 
@@ -189,7 +189,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "inference.training.train", str(recipe), str(tmp_path / "out"), "--threads", "1"]
     run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        while not list((tmp_path / "out" / ".plain").glob("checkpoint-*/trainer_state.json")):
+        while last_whole_checkpoint(tmp_path / "out" / ".plain") is None:
             assert run.poll() is None
     finally:
         run.kill()
@@ -199,6 +199,16 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
     steps = [line["step"] for line in metrics.read(tmp_path / "out" / "metrics.jsonl")["plain"]]
     assert max(steps) == 200
     assert steps.count(25) == 1
+
+
+def test_a_checkpoint_whose_writing_was_cut_off_is_not_gone_on_from(tmp_path: Path) -> None:
+    for step, state in ((50, '{"global_step": 50}'), (75, ""), (100, None)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        if state is not None:
+            (folder / "trainer_state.json").write_text(state)
+    assert last_whole_checkpoint(tmp_path) == str(tmp_path / "checkpoint-50")
+    assert last_whole_checkpoint(tmp_path / "nowhere") is None
 
 
 @pytest.mark.slow
