@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from annotations import selectors
 from annotations import services as judging
 from annotations.models import Comparison, Judgment, Preference
 from annotations.services import Stored
+from annotations.written import Written
 from studyapp import live
 from studyapp.models import Participant
 from studyapp.services import strides, texts
@@ -33,12 +34,20 @@ class Invalid(ValueError):
 MOVING = ("state", "debriefed_at", "breaks_taken", "wait_started_at", "waited_ms", "shots_done_at", "last_seen_at")
 
 
-LOCKED = ("study", "seat", "code", "state_before", "ended_at", *MOVING)
+FIELDS = ("study_id", "seat_id", "code", "state_before", "ended_at", *MOVING)
+LOCKED = Written(lambda pk: Participant.objects.select_for_update().filter(pk=pk), *FIELDS)
 
 
 def lock(participant: Participant) -> Participant:
-    """The participant's row as it is now, locked until the transaction ends."""
-    person = Participant.objects.select_for_update().only(*LOCKED).get(pk=participant.pk)
+    """The participant's row as it is now, locked until the transaction ends.
+
+    Raises Participant.DoesNotExist when it is gone, and TransactionManagementError outside a transaction.
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("a row can only be locked within a transaction")
+    person = LOCKED.first(participant.pk)
+    if person is None:
+        raise Participant.DoesNotExist
     person.study = participant.study
     return person
 

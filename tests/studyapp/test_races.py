@@ -15,6 +15,7 @@ from annotations import selectors
 from annotations import services as judging
 from annotations.models import Comparison, Judgment, Preference
 from annotations.services import Stored
+from annotations.written import Written
 from inference.models import Generation
 from studyapp.models import Participant, Seat
 from studyapp.services import entry, progress, strides
@@ -139,7 +140,8 @@ def test_without_locks_two_submits_could_both_think_they_were_first(monkeypatch:
         return Stored.NEW
 
     meeting = Barrier(2)
-    monkeypatch.setattr("django.db.models.query.QuerySet.select_for_update", lambda self, **_: self)
+    unlocked = Written(lambda pk: Participant.objects.filter(pk=pk), *progress.FIELDS)
+    monkeypatch.setattr(progress, "LOCKED", unlocked)
     monkeypatch.setattr(judging, "record_choice", naive)
     monkeypatch.setattr(strides, "choose", lambda *_: None)  # the one statement has its own lock and its own control
     outcomes = at_once(2, lambda i: progress.choose(anna, pair.opaque_id, ("first", "second")[i], None))
