@@ -73,3 +73,27 @@ def files_digest(files: Iterable[Path]) -> str:
         with path.open("rb") as opened:
             listing.update(f"{hashlib.file_digest(opened, 'sha256').hexdigest()}  {path.name}\n".encode())
     return listing.hexdigest()
+
+
+def checked_context(options: dict[str, Any], own: int) -> int:
+    """The option `max_context`, tokens, or the model's `own`; PermanentError when it is not within that."""
+    wanted = options.get("max_context", own)
+    if type(wanted) is not int or not 1 <= wanted <= own:
+        raise PermanentError(f"max_context {wanted!r}: expected a whole number from 1 to the model's {own}")
+    return wanted
+
+
+def checked_number(name: str, given: str | None, default: float, least: float, most: float) -> float:
+    """The number `given` in the environment variable `name`; PermanentError when it is none from `least` to `most`."""
+    try:
+        value = float(given or default)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        raise PermanentError(f"{name}={given!r}: expected a number from {least:g} to {most:g}")
+    return value
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's error says, on one line."""
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"

@@ -34,13 +34,14 @@ from inference.contracts import (
     Sampling,
     TransientError,
 )
-from inference.engines.base import check_options, check_sampling
+from inference.engines.base import check_options, check_sampling, checked_number
 from inference.engines.servers import Servers
 
 TIMEOUT = "PALATE_OPENAI_TIMEOUT_S"
 SLOTS = "PALATE_OPENAI_SLOTS"
 OPTIONS = ("max_context", "tokenize")
 FINISHES: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+SENSIBLE = (1, 86_400)  # seconds, and requests at once
 CHARACTERS_A_TOKEN = 3  # a cautious guess where the server does not count
 REMEMBERED = 4096  # prompts whose tokens are kept between counting and sending
 
@@ -137,7 +138,11 @@ def _prefix(prompt: Prompt) -> str:
 def load(spec: ModelSpec, *, bundled_root: Any) -> OpenAIEngine:
     """Find the servers and ask them for the model. Raises PermanentError, or TransientError while none is up."""
     options = check_options(spec, OPTIONS)
-    servers = Servers(_urls(), os.environ.get("PALATE_OPENAI_KEY", ""), _number(TIMEOUT, os.environ.get(TIMEOUT), 120))
+    servers = Servers(
+        _urls(),
+        os.environ.get("PALATE_OPENAI_KEY", ""),
+        checked_number(TIMEOUT, os.environ.get(TIMEOUT), 120, *SENSIBLE),
+    )
     card = _card(servers, spec)
     tokenizes = _can_tokenize(servers, spec) if options.get("tokenize") is None else bool(options["tokenize"])
     facts = EngineFacts(
@@ -150,7 +155,9 @@ def load(spec: ModelSpec, *, bundled_root: Any) -> OpenAIEngine:
         can_seed=True,
         can_score=False,
     )
-    return OpenAIEngine(spec, servers, facts, int(_number(SLOTS, os.environ.get(SLOTS), 32)), tokenizes)
+    return OpenAIEngine(
+        spec, servers, facts, int(checked_number(SLOTS, os.environ.get(SLOTS), 32, *SENSIBLE)), tokenizes
+    )
 
 
 def _urls() -> list[str]:
@@ -164,16 +171,6 @@ def _urls() -> list[str]:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise PermanentError(f"PALATE_OPENAI_URLS: {url!r} is no address: write it like http://127.0.0.1:8001/v1")
     return urls
-
-
-def _number(name: str, given: str | None, default: float) -> float:
-    try:
-        value = float(given or default)
-    except ValueError:
-        value = 0.0
-    if not 1 <= value <= 86_400:
-        raise PermanentError(f"{name}={given!r}: expected a number from 1 to 86400")
-    return value
 
 
 def _card(servers: Servers, spec: ModelSpec) -> dict[str, Any]:

@@ -22,6 +22,12 @@ def tokenizer_files(folder: Path) -> set[Path]:
     return {file for pattern in TOKENIZER_FILES for file in folder.glob(pattern)}
 
 
+def own_context(config: Any, tokenizer: Any) -> int:
+    """How many tokens a model takes, as its configuration and its tokenizer say."""
+    limits = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length]
+    return min((int(limit) for limit in limits if limit and limit < 10**9), default=2048)
+
+
 class Prompting:
     """A tokenizer and the rule that no token is added to what a layout says."""
 

@@ -30,9 +30,9 @@ from inference.contracts import (
     Sampling,
     TransientError,
 )
-from inference.engines.base import check_options, check_sampling, files_digest
+from inference.engines.base import check_options, check_sampling, checked_context, files_digest, first_line
 from inference.engines.decoding import Decoder, Row, batches
-from inference.engines.prompting import Prompting, tokenizer_files
+from inference.engines.prompting import Prompting, own_context, tokenizer_files
 from inference.engines.sources import model_folder
 
 OPTIONS = ("device", "dtype", "max_context")
@@ -103,7 +103,7 @@ class TransformersEngine:
             return {}
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
-                return {row.index: TransientError(f"the device failed: {_first_line(error)}") for row in batch}
+                return {row.index: TransientError(f"the device failed: {first_line(error)}") for row in batch}
         if self.decoder.device.type == "cuda":
             torch.cuda.empty_cache()
         if len(batch) == 1:
@@ -144,7 +144,7 @@ def load(spec: ModelSpec, *, bundled_root: Path) -> TransformersEngine:
         if _is_out_of_memory(error):
             raise TransientError(f"no memory to load {spec.source!r} on {device}: free some, or use another") from error
         raise PermanentError(
-            f"model {spec.source!r} in {folder} cannot be loaded: {_first_line(error)}: "
+            f"model {spec.source!r} in {folder} cannot be loaded: {first_line(error)}: "
             "check that its files are complete and of an architecture that transformers knows"
         ) from error
     facts = EngineFacts(
@@ -153,7 +153,7 @@ def load(spec: ModelSpec, *, bundled_root: Path) -> TransformersEngine:
         tokenizer_digest=files_digest(tokenizer_files(folder)),
         versions=_versions(dtype),
         device=device,
-        max_context=_max_context(options, model, tokenizer),
+        max_context=checked_context(options, own_context(model.config, tokenizer)),
         can_seed=True,
         can_score=False,
     )
@@ -195,15 +195,6 @@ def _versions(dtype: str) -> dict[str, str]:
     return {name: str(package.__version__) for name, package in packages.items()} | {"dtype": dtype}
 
 
-def _max_context(options: dict[str, Any], model: Any, tokenizer: Any) -> int:
-    limits = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
-    own = min((int(limit) for limit in limits if limit and limit < 10**9), default=2048)
-    wanted = options.get("max_context", own)
-    if type(wanted) is not int or not 1 <= wanted <= own:
-        raise PermanentError(f"max_context {wanted!r}: expected a whole number from 1 to the model's {own}")
-    return wanted
-
-
 def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
     found: set[int] = set()
     for value in (model.generation_config.eos_token_id, model.config.eos_token_id, tokenizer.eos_token_id):
@@ -213,7 +204,3 @@ def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"

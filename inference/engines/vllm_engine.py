@@ -29,8 +29,15 @@ from inference.contracts import (
     Sampling,
     TransientError,
 )
-from inference.engines.base import check_options, check_sampling, files_digest
-from inference.engines.prompting import Prompting, tokenizer_files
+from inference.engines.base import (
+    check_options,
+    check_sampling,
+    checked_context,
+    checked_number,
+    files_digest,
+    first_line,
+)
+from inference.engines.prompting import Prompting, own_context, tokenizer_files
 from inference.engines.sources import model_folder
 from inference.engines.vllm_loop import Loop
 
@@ -122,11 +129,11 @@ def load(spec: ModelSpec, *, bundled_root: Path) -> VllmEngine:
     import torch
 
     cuda = torch.cuda.is_available()
-    slots = int(_number(SLOTS, os.environ.get(SLOTS), 256 if cuda else 64, 1, 4096))
-    memory = _number(MEMORY, os.environ.get(MEMORY), 0.9 if cuda else 1.0, 0.01, 0.99 if cuda else 4096)
+    slots = int(checked_number(SLOTS, os.environ.get(SLOTS), 256 if cuda else 64, 1, 4096))
+    memory = checked_number(MEMORY, os.environ.get(MEMORY), 0.9 if cuda else 1.0, 0.01, 0.99 if cuda else 4096)
     dtype = _dtype(options, cuda)
     prompting, own = _read(spec, folder)
-    context = _max_context(options, own)
+    context = checked_context(options, own)
     if not cuda:
         threads = os.environ.get("PALATE_TORCH_THREADS") or "1"
         _prepare({"VLLM_CPU_KVCACHE_SPACE": str(max(1, round(memory))), "OMP_NUM_THREADS": threads})
@@ -179,10 +186,9 @@ def _read(spec: ModelSpec, folder: Path) -> tuple[Prompting, int]:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever is wrong with the files, the reader needs one message
         raise PermanentError(
-            f"model {spec.source!r} in {folder} cannot be read: {_first_line(error)}: check that its files are complete"
+            f"model {spec.source!r} in {folder} cannot be read: {first_line(error)}: check that its files are complete"
         ) from error
-    limits = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length]
-    return Prompting(tokenizer), min((int(limit) for limit in limits if limit and limit < 10**9), default=2048)
+    return Prompting(tokenizer), own_context(config, tokenizer)
 
 
 def _started(spec: ModelSpec, arguments: dict[str, Any]) -> Loop:
@@ -192,7 +198,7 @@ def _started(spec: ModelSpec, arguments: dict[str, Any]) -> Loop:
     try:
         return Loop(LLMEngine.from_engine_args(EngineArgs(**arguments)))
     except Exception as error:  # vLLM raises whatever its parts raise
-        said = _first_line(error)
+        said = first_line(error)
         if "memory" in said.lower():
             raise TransientError(
                 f"no memory to start vLLM with {spec.source!r}: {said}: "
@@ -224,23 +230,6 @@ def _dtype(options: dict[str, Any], cuda: bool) -> str:
     return str(dtype)
 
 
-def _max_context(options: dict[str, Any], own: int) -> int:
-    wanted = options.get("max_context", own)
-    if type(wanted) is not int or not 1 <= wanted <= own:
-        raise PermanentError(f"max_context {wanted!r}: expected a whole number from 1 to the model's {own}")
-    return wanted
-
-
-def _number(name: str, given: str | None, default: float, least: float, most: float) -> float:
-    try:
-        value = float(given or default)
-    except ValueError:
-        value = least - 1
-    if not least <= value <= most:
-        raise PermanentError(f"{name}={given!r}: expected a number from {least:g} to {most:g}")
-    return value
-
-
 def _versions(dtype: str) -> dict[str, str]:
     import torch
     import transformers
@@ -248,7 +237,3 @@ def _versions(dtype: str) -> dict[str, str]:
 
     packages = {"vllm": vllm, "torch": torch, "transformers": transformers}
     return {name: str(package.__version__) for name, package in packages.items()} | {"dtype": dtype}
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
