@@ -128,6 +128,7 @@ class Comparison(models.Model):
     void_reason = models.CharField(max_length=20, choices=VoidReason.choices, blank=True)
     opaque_id = models.CharField(max_length=32, unique=True, default=opaque_id)
     ready_at = models.DateTimeField(null=True, blank=True)
+    waited_ms = models.PositiveIntegerField(default=0, help_text="Milliseconds its person waited for it.")
     presented_at = models.DateTimeField(null=True, blank=True)
     judged_at = models.DateTimeField(null=True, blank=True)
     voided_at = models.DateTimeField(null=True, blank=True)

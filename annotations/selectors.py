@@ -71,6 +71,17 @@ def two_of(rows: Callable[[int], QuerySet[Comparison]]) -> Written[Comparison]:
     )
 
 
+def missing_before_ready(participant_id: int) -> list[int]:
+    """The planned comparisons before the first ready one that had to be made; empty when there is none.
+
+    Attention pairs are always there: going on to one alone would give up others for nothing.
+    """
+    rows = list(unjudged(participant_id).values_list("id", "state", "kind"))
+    ready = Comparison.State.READY
+    made = (n for n, (_, state, kind) in enumerate(rows) if state == ready and kind != Comparison.Kind.ATTENTION)
+    return [pk for pk, state, _ in rows[: next(made, 0)] if state != ready]
+
+
 def next_comparison(participant_id: int) -> Comparison | None:
     """The next comparison in planned order, ready or not, with all that `blinding.blind` reads."""
     return two_of(unjudged).first(participant_id)

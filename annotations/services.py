@@ -96,6 +96,12 @@ def present(row: Preference | Comparison) -> None:
         type(row).objects.filter(pk=row.pk, presented_at__isnull=True).update(presented_at=row.presented_at)
 
 
+def waited(comparison_id: int, milliseconds: int) -> None:
+    """Keep how long a person waited for this pair; no wait costs no statement."""
+    if milliseconds:
+        Comparison.objects.filter(pk=comparison_id).update(waited_ms=milliseconds)
+
+
 LINK_SQL = """
 UPDATE annotations_comparison AS pair SET generation_a_id = given.a, generation_b_id = given.b
 FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS given(id, a, b) WHERE pair.id = given.id

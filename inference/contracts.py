@@ -139,6 +139,28 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """A given text after a prompt, whose probability is asked for."""
+
+    id: str
+    prompt: Prompt
+    continuation: str
+    adapter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The log-probability (natural, summed over `tokens` tokens) of a continuation after its prompt.
+
+    The continuation is tokenised apart from the prompt, as in training; its end-of-text token does not count.
+    """
+
+    id: str
+    logprob: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class EngineFacts:
     """What a loaded engine says of itself, kept with every generation it makes."""
 

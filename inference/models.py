@@ -65,6 +65,10 @@ class Generation(Work):
     context_hash = models.CharField(max_length=64)
     replicate = models.PositiveIntegerField(default=0)
     request = models.JSONField(help_text="inference.contracts.GenerationRequest as JSON.")
+    least_words = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Fewest words beside the pair's other text; set once that one is there."
+    )
+    most_words = models.PositiveIntegerField(null=True, blank=True, help_text="Most words beside it.")
 
     prompt = models.TextField(blank=True, help_text="Exact prompt; the chat layout as JSON.")
     shots_used = models.PositiveSmallIntegerField(null=True, blank=True)
@@ -131,6 +135,7 @@ class Attempt(models.Model):
         EMPTY = "empty"
         DEGENERATE = "degenerate"
         WINDOW_MISSED = "window_missed"
+        RATIO_MISSED = "ratio_missed"
         WORKER_LOST = "worker_lost"
         RETURNED = "returned"
 

@@ -160,6 +160,11 @@ def _build_with(request: GenerationRequest, shots: tuple[Shot, ...], dropped: in
     return Prompt(text, None, DESCRIPTION_STOPS if describe else ANSWER_STOPS, len(shots), dropped)
 
 
+def continuation(layout: Layout, text: str) -> str:
+    """What a model in this layout would have to write to give `text` as its answer."""
+    return text if layout == "chat" else fspo_target(text)
+
+
 # ---- python -m inference.prompts
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]

@@ -23,17 +23,18 @@ from inference import queue, verdicts
 from inference.contracts import (
     Completion,
     EngineRequest,
-    GenerationRequest,
     InferenceError,
     ModelSpec,
-    PermanentError,
     TransientError,
 )
 from inference.engines import Engine, load_engine
+from inference.engines.base import StreamingEngine
+from inference.flight import Flight
 from inference.models import Generation
-from inference.prompts import build
 from inference.queue import Failed, Finished
 from inference.queue.claims import lease
+from inference.queue.scores import claim_scores, end_scores, model_of_scores
+from inference.scores import score_rows
 from inference.verdicts import Job
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,12 @@ logger = logging.getLogger(__name__)
 START_DELAY_S, LONGEST_START_DELAY_S = 2.0, 120.0
 # Longest time one batch may take before its rows are left to others (their lease is not renewed any more).
 BATCH_LIMIT_S = 900.0
+
+# A flight is filled up when this share of its places is free, and every LOOK_S seconds for whoever waits.
+REFILL = 8
+# So many scores are claimed together; they take far less than a lease.
+SCORES_AT_ONCE = 16
+LOOK_S = 0.25
 
 Answer = Completion | InferenceError
 
@@ -97,6 +104,7 @@ class Runner:
         self._load = load or (lambda spec: load_engine(spec, bundled_root=settings.BUNDLED_MODELS))
         self._slots: dict[str, _Slot] = {}
         self._held: dict[uuid.UUID, list[int]] = {}
+        self._flights: list[Flight] = []
         self._lock = threading.Lock()
         self.stopping = threading.Event()
 
@@ -123,22 +131,71 @@ class Runner:
             if slot.engine is not None and not slot.engine.alive:
                 slot.engine = None
             if slot.engine is None:
-                spec = queue.model_of(model_key)
+                spec = queue.model_of(model_key) or model_of_scores(model_key)
                 if spec is None:
                     break
                 self._start_or_say(spec)
                 continue
-            rows = queue.claim(model_key, max(1, slot.engine.slots), worker=self.name)
-            if not rows:
+            if isinstance(slot.engine, StreamingEngine):
+                some = self._fly(model_key, slot.engine)
+            else:
+                some = self._next_batch(model_key, slot.engine)
+            some = some or self._next_scores(model_key, slot.engine)
+            if not some:
                 break
-            self._batch(slot.engine, rows)
-            tried += len(rows)
+            tried += some
         return tried
+
+    def _fly(self, model_key: str, engine: StreamingEngine) -> int:
+        """Keep the engine full until nothing is left or it fails; how many rows were claimed."""
+        flight, claimed, more, look_at = Flight(engine), 0, True, 0.0
+        with self._aboard(flight):
+            while True:
+                due = time.monotonic() >= look_at or (more and flight.room >= engine.slots // REFILL)
+                if due and flight.room and engine.alive and not self.stopping.is_set():
+                    rows = queue.claim(model_key, flight.room, worker=self.name)
+                    more, look_at = bool(rows), time.monotonic() + LOOK_S
+                    claimed += len(rows)
+                    flight.board(rows)
+                if not flight:
+                    return claimed
+                endings = flight.land(LOOK_S)
+                patiently(lambda endings=endings: queue.end(endings))  # type: ignore[misc]
+
+    @contextmanager
+    def _aboard(self, flight: Flight) -> Iterator[None]:
+        """Renew the leases of a flight, and know of it when the process stops."""
+        done = threading.Event()
+        with self._lock:
+            self._flights.append(flight)
+        threading.Thread(target=_beat_flight, args=(flight, done), name="heartbeat", daemon=True).start()
+        try:
+            yield
+        finally:
+            done.set()
+            with self._lock:
+                self._flights.remove(flight)
+
+    def _next_scores(self, model_key: str, engine: Engine) -> int:
+        """Nobody waits for scores: a few, and then texts come first again."""
+        rows = claim_scores(model_key, SCORES_AT_ONCE)
+        if rows:
+            endings = score_rows(engine, rows)
+            patiently(lambda: end_scores(endings))
+        return len(rows)
+
+    def _next_batch(self, model_key: str, engine: Engine) -> int:
+        rows = queue.claim(model_key, max(1, engine.slots), worker=self.name)
+        if rows:
+            self._batch(engine, rows)
+        return len(rows)
 
     def give_back(self) -> int:
         """Put everything this runner still holds back into the queue; how many rows."""
         with self._lock:
             batches = dict(self._held)
+            for flight in self._flights:
+                batches |= flight.claims()
         return sum(queue.give_back(claim_id, ids) for claim_id, ids in batches.items())
 
     def _slot(self, model_key: str) -> _Slot:
@@ -178,10 +235,10 @@ def run_batch(engine: Engine, rows: Sequence[Generation]) -> tuple[list[Finished
     for row in rows:
         attempts = verdicts.attempts_of(row)
         try:
-            jobs.append(_job(engine, row))
+            jobs.append(verdicts.job_of(engine, row))
         except InferenceError as error:
             endings.append(verdicts.of_error(row.pk, attempts, error, budget=budget))
-    answers = _generate(engine, [_engine_request(job) for job in jobs])
+    answers = _generate(engine, [verdicts.engine_request(job) for job in jobs])
     for job, answer in zip(jobs, answers, strict=True):
         if isinstance(answer, InferenceError):
             endings.append(verdicts.of_error(job.generation.pk, job.attempts, answer, budget=budget))
@@ -189,20 +246,6 @@ def run_batch(engine: Engine, rows: Sequence[Generation]) -> tuple[list[Finished
             endings.append(verdicts.of_completion(job, answer, engine.facts))
     finished = [ending for ending in endings if isinstance(ending, Finished)]
     return finished, [ending for ending in endings if isinstance(ending, Failed)]
-
-
-def _job(engine: Engine, row: Generation) -> Job:
-    try:
-        request = GenerationRequest.from_json(row.request)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise PermanentError(f"the stored request cannot be read by this version of the worker: {error!r}") from error
-    prompt = build(request, fits=lambda prompt: engine.fits(prompt, request.sampling))
-    return Job(row, request, prompt, verdicts.attempts_of(row))
-
-
-def _engine_request(job: Job) -> EngineRequest:
-    request = job.request
-    return EngineRequest(str(job.generation.pk), job.prompt, request.sampling, job.seed, request.adapter)
 
 
 def _generate(engine: Engine, requests: list[EngineRequest]) -> list[Answer]:
@@ -253,6 +296,19 @@ def _beat(claim_id: uuid.UUID, ids: Sequence[int], done: threading.Event) -> Non
             if not still and not done.is_set():
                 logger.warning("claim %s is lost: its texts will not be used", claim_id)
                 return
+    finally:
+        connection.close()
+
+
+def _beat_flight(flight: Flight, done: threading.Event) -> None:
+    try:
+        while not done.wait(lease().total_seconds() / 3):
+            try:
+                for claim_id, ids in flight.claims().items():
+                    queue.heartbeat(claim_id, ids)
+            except (OperationalError, InterfaceError) as error:
+                logger.warning("a heartbeat was lost: %s", str(error).strip())
+                connection.close()
     finally:
         connection.close()
 

@@ -10,28 +10,34 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inference.contracts import (
     Completion,
     EngineFacts,
+    EngineRequest,
     GenerationRequest,
     InferenceError,
+    PermanentError,
     Prompt,
     TransientError,
+    Window,
 )
+from inference.engines import Engine
 from inference.models import Attempt, Generation
 from inference.normalise import Normalised, normalise
+from inference.prompts import build
 from inference.queue import Failed, Finished, Ledger, Tried
 from inference.queue.claims import TECHNICAL
 
 Outcome = Attempt.Outcome
+Verdict = Finished | Failed
 
 # How often a text without a window is asked for when it comes out empty, cut off or degenerate.
 TRIES_WITHOUT_WINDOW = 3
-TEXTUAL = (Outcome.EMPTY, Outcome.TRUNCATED, Outcome.DEGENERATE, Outcome.WINDOW_MISSED)
+MISSED = (Outcome.WINDOW_MISSED, Outcome.RATIO_MISSED)
+TEXTUAL = (Outcome.EMPTY, Outcome.TRUNCATED, Outcome.DEGENERATE, *MISSED)
 LONGEST_DELAY_S = 60.0
-WINDOW_MISSED = "window_missed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,15 @@ class Job:
     request: GenerationRequest
     prompt: Prompt
     attempts: Sequence[Attempt]
+
+    @property
+    def window(self) -> Window | None:
+        """The length that is asked of the text: the study's window, within it what suits the pair's other text."""
+        own, least, most = self.request.window, self.generation.least_words, self.generation.most_words
+        if own is None or least is None or most is None:
+            return own
+        low, high = (min(max(words, own.min_words), own.max_words) for words in (least, most))
+        return replace(own, min_words=low, max_words=high)
 
     @property
     def seed(self) -> int:
@@ -64,6 +79,22 @@ class _Candidate:
     completion_tokens: int | None
 
 
+def job_of(engine: Engine, row: Generation) -> Job:
+    """A claimed row as `engine` will be asked for it; raises PermanentError where that cannot be."""
+    try:
+        request = GenerationRequest.from_json(row.request)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise PermanentError(f"the stored request cannot be read by this version of the worker: {error!r}") from error
+    prompt = build(request, fits=lambda prompt: engine.fits(prompt, request.sampling))
+    return Job(row, request, prompt, attempts_of(row))
+
+
+def engine_request(job: Job) -> EngineRequest:
+    """What the engine is asked for."""
+    request = job.request
+    return EngineRequest(str(job.generation.pk), job.prompt, request.sampling, job.seed, request.adapter)
+
+
 def attempts_of(generation: Generation) -> list[Attempt]:
     """The attempts since the generation was last asked for, by number; the running one is the last."""
     since, claim = generation.queued_at, generation.claim_id
@@ -73,10 +104,10 @@ def attempts_of(generation: Generation) -> list[Attempt]:
 def of_completion(job: Job, completion: Completion, facts: EngineFacts) -> Finished | Failed:
     """The verdict on a completion, by what it looks like normalised and by how many tries went before."""
     shown = _normalise(job, completion.text, completion.finish_reason)
-    outcome = _outcome(shown)
+    outcome = _outcome(job, shown)
     tried = Tried(
         outcome,
-        "" if outcome is Outcome.READY else _reason(job.request, shown),
+        "" if outcome is Outcome.READY else _reason(job, shown),
         completion.text,
         shown.words,
         completion.completion_tokens,
@@ -87,11 +118,11 @@ def of_completion(job: Job, completion: Completion, facts: EngineFacts) -> Finis
     spent = 1 + len(job.earlier(TEXTUAL))
     if spent < _tries(job.request):
         return Failed(job.generation.pk, tried, again=True)
-    missed = [*_missed_before(job), *([this] if outcome is Outcome.WINDOW_MISSED else [])]
+    missed = [*_missed_before(job), *([this] if outcome in MISSED else [])]
     if not missed:
         return Failed(job.generation.pk, tried)
     nearest = min(missed, key=lambda candidate: candidate.shown.distance)
-    return Finished(job.generation.pk, _ledger(job, nearest, completion, facts, [WINDOW_MISSED]), tried)
+    return Finished(job.generation.pk, _ledger(job, nearest, completion, facts, [_outcome(job, nearest.shown)]), tried)
 
 
 def of_error(generation_id: int, attempts: Sequence[Attempt], error: InferenceError, *, budget: int) -> Failed:
@@ -119,16 +150,20 @@ def _tries(request: GenerationRequest) -> int:
     return request.window.tries if request.window else TRIES_WITHOUT_WINDOW
 
 
-def _outcome(shown: Normalised) -> Outcome:
+def _outcome(job: Job, shown: Normalised) -> Outcome:
     if shown.reject:
         return Outcome(shown.reject)
-    return Outcome.WINDOW_MISSED if shown.outside_window else Outcome.READY
+    if not shown.outside_window or job.request.window is None:
+        return Outcome.READY
+    own = job.request.window
+    return Outcome.RATIO_MISSED if own.min_words <= shown.words <= own.max_words else Outcome.WINDOW_MISSED
 
 
-def _reason(request: GenerationRequest, shown: Normalised) -> str:
-    if shown.reject or request.window is None:
+def _reason(job: Job, shown: Normalised) -> str:
+    window = job.window
+    if shown.reject or window is None:
         return f"the text came out {shown.reject} ({shown.words} words)"
-    return f"{shown.words} words, outside the window of {request.window.min_words} to {request.window.max_words}"
+    return f"{shown.words} words, outside the window of {window.min_words} to {window.max_words}"
 
 
 def _normalise(job: Job, raw: str, finish_reason: str) -> Normalised:
@@ -136,7 +171,7 @@ def _normalise(job: Job, raw: str, finish_reason: str) -> Normalised:
     given = prompt.text if prompt.text is not None else "\n".join(m["content"] for m in prompt.messages or ())
     return normalise(
         raw,
-        request.window,
+        job.window,
         prompt=given,
         names=[request.model.source.rsplit("/", 1)[-1].rsplit(":", 1)[-1]],
         shots=request.shots,
@@ -146,7 +181,7 @@ def _normalise(job: Job, raw: str, finish_reason: str) -> Normalised:
 
 
 def _missed_before(job: Job) -> Iterator[_Candidate]:
-    for attempt in job.earlier([Outcome.WINDOW_MISSED]):
+    for attempt in job.earlier(MISSED):
         # It was not cut off when it came, or it would have been called so.
         shown = _normalise(job, attempt.raw_text, "stop")
         yield _Candidate(shown, attempt.raw_text, attempt.seed or 0, "stop", attempt.completion_tokens)

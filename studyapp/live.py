@@ -18,9 +18,9 @@ from channels.layers import get_channel_layer
 from django.db import transaction
 from redis.exceptions import RedisError
 
-from annotations import services as judging
 from inference.models import Generation
 from inference.queue import silence
+from studyapp.services import texts
 
 logger = logging.getLogger(__name__)
 # The same Redis as the sockets' layer, with shorter time-outs.
@@ -43,7 +43,7 @@ def desk_of(study_id: int) -> str:
 
 def generation_changed(generation_id: int) -> None:
     """A text became ready or failed: settle its pairs, nudge the people concerned and who watches the study."""
-    nudge(judging.settle(generation_id))
+    nudge(texts.settle(generation_id))
     study_id = Generation.objects.filter(pk=generation_id).values_list("study_id", flat=True).first()
     if study_id is not None:
         _tell_desk(study_id)

@@ -63,6 +63,7 @@ class Migration(migrations.Migration):
                 ('void_reason', models.CharField(blank=True, choices=[('generation_failed', 'Generation Failed'), ('unmatched', 'Unmatched'), ('deadline', 'Deadline'), ('reported', 'Reported'), ('left', 'Left')], max_length=20)),
                 ('opaque_id', models.CharField(default=annotations.models.opaque_id, max_length=32, unique=True)),
                 ('ready_at', models.DateTimeField(blank=True, null=True)),
+                ('waited_ms', models.PositiveIntegerField(default=0, help_text='Milliseconds its person waited for it.')),
                 ('presented_at', models.DateTimeField(blank=True, null=True)),
                 ('judged_at', models.DateTimeField(blank=True, null=True)),
                 ('voided_at', models.DateTimeField(blank=True, null=True)),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from inference.contracts import (
     Completion,
@@ -17,6 +19,8 @@ from inference.contracts import (
     PermanentError,
     Prompt,
     Sampling,
+    Scored,
+    ScoreRequest,
 )
 
 
@@ -45,6 +49,20 @@ class Engine(Protocol):
         Raises InferenceError only when the call as a whole failed and says nothing about any row.
         """
 
+    def score(self, requests: Sequence[ScoreRequest]) -> list[Scored | InferenceError]:
+        """One result a request, in their order; where `facts.can_score` is false, a PermanentError each."""
+
+    def pieces(self, text: str) -> list[str]:
+        """The text cut into the model's tokens, or into words where the engine does not know them."""
+
+
+@runtime_checkable
+class StreamingEngine(Engine, Protocol):
+    """An engine that batches by itself whatever is at work in it."""
+
+    def begin(self, request: EngineRequest) -> Future[Completion | InferenceError]:
+        """Take a row in and return at once; what `generate` would say of it comes later. Raises nothing."""
+
 
 def check_sampling(sampling: Sampling) -> None:
     """Raise PermanentError for decoding parameters that no engine can honour."""
@@ -64,6 +82,11 @@ def check_options(spec: ModelSpec, allowed: Iterable[str]) -> dict[str, Any]:
             f"engine {spec.engine!r} knows no option {unknown[0]!r}: use {', '.join(sorted(allowed)) or 'none'}"
         )
     return spec.options
+
+
+def words_of(text: str) -> list[str]:
+    """The text cut into words, each with the space after it; joined they are the text."""
+    return re.findall(r"\s*\S+\s*|\s+", text)
 
 
 def files_digest(files: Iterable[Path]) -> str:

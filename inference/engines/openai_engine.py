@@ -16,10 +16,10 @@ Prompts go out as tokens without any special token where the server can tokenise
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from inference.contracts import (
@@ -32,17 +32,22 @@ from inference.contracts import (
     PermanentError,
     Prompt,
     Sampling,
+    Scored,
+    ScoreRequest,
     TransientError,
 )
-from inference.engines.base import check_options, check_sampling, checked_number
+from inference.engines.base import check_options, check_sampling, checked_number, words_of
 from inference.engines.servers import Servers
 
 TIMEOUT = "PALATE_OPENAI_TIMEOUT_S"
 SLOTS = "PALATE_OPENAI_SLOTS"
 OPTIONS = ("max_context", "tokenize")
+T = TypeVar("T")
 FINISHES: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
 SENSIBLE = (1, 86_400)  # seconds, and requests at once
 CHARACTERS_A_TOKEN = 3  # a cautious guess where the server does not count
+# The prompt's own log-probabilities come back; one new token has to be asked for, and comes last.
+ECHO = {"max_tokens": 1, "temperature": 0, "echo": True, "logprobs": 0}
 REMEMBERED = 4096  # prompts whose tokens are kept between counting and sending
 
 
@@ -65,15 +70,40 @@ class OpenAIEngine:
         """See `Engine.generate`."""
         return list(self._pool.map(self._one, requests))
 
+    def begin(self, request: EngineRequest) -> Future[Completion | InferenceError]:
+        """See `StreamingEngine.begin`."""
+        return self._pool.submit(self._one, request)
+
     def _one(self, request: EngineRequest) -> Completion | InferenceError:
-        try:
+        def ask() -> Completion:
             check_sampling(request.sampling)
             path, body = self._body(request)
             return self._completion(request, self._servers.post(path, body, near=_prefix(request.prompt)))
-        except InferenceError as error:
-            return error
-        except (KeyError, TypeError, ValueError) as error:
-            return TransientError(f"the server's answer cannot be read ({error!r}): is it an OpenAI-compatible one?")
+
+        return _answered(ask)
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[Scored | InferenceError]:
+        """See `Engine.score`: the prompt's own log-probabilities, echoed; needs a server that tokenises."""
+        return list(self._pool.map(self._score, requests))
+
+    def pieces(self, text: str) -> list[str]:
+        """See `Engine.pieces`: words."""
+        return words_of(text)
+
+    def _score(self, request: ScoreRequest) -> Scored | InferenceError:
+        def ask() -> Scored:
+            if not self.facts.can_score:
+                raise PermanentError("the server does not tokenise, so that no text can be scored: use a vLLM server")
+            prompt = request.prompt
+            before, after = self._tokens(prompt.text, _frozen(prompt)), self._tokens(request.continuation, ())
+            if not after:
+                raise PermanentError("the text to be scored is empty")
+            body = {"model": request.adapter or self._spec.source, "prompt": [*before, *after], **ECHO}
+            (choice,) = self._servers.post("/completions", body, near=_prefix(prompt))["choices"]
+            given = choice["logprobs"]["token_logprobs"][len(before) : len(before) + len(after)]
+            return Scored(request.id, float(sum(given)), len(after))
+
+        return _answered(ask)
 
     def _count(self, prompt: Prompt) -> int:
         if self._tokenizes:
@@ -124,6 +154,16 @@ class OpenAIEngine:
         )
 
 
+def _answered(ask: Callable[[], T]) -> T | InferenceError:
+    """What `ask` brings, or its typed error; an answer of another shape may be another one next time."""
+    try:
+        return ask()
+    except InferenceError as error:
+        return error
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        return TransientError(f"the server's answer cannot be read ({error!r}): is it an OpenAI-compatible one?")
+
+
 def _frozen(prompt: Prompt) -> tuple[tuple[str, str], ...]:
     return tuple((message["role"], message["content"]) for message in prompt.messages or ())
 
@@ -153,7 +193,7 @@ def load(spec: ModelSpec, *, bundled_root: Any) -> OpenAIEngine:
         device="remote",
         max_context=_max_context(options, card),
         can_seed=True,
-        can_score=False,
+        can_score=tokenizes,
     )
     return OpenAIEngine(
         spec, servers, facts, int(checked_number(SLOTS, os.environ.get(SLOTS), 32, *SENSIBLE)), tokenizes

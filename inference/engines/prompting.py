@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from inference.contracts import PermanentError, Prompt
+from inference.contracts import PermanentError, Prompt, ScoreRequest
 
 TOKENIZER_FILES = (
     "tokenizer*",
@@ -28,11 +29,15 @@ def own_context(config: Any, tokenizer: Any) -> int:
     return min((int(limit) for limit in limits if limit and limit < 10**9), default=2048)
 
 
+REMEMBERED = 512  # prompts whose tokens are kept between counting and sending
+
+
 class Prompting:
     """A tokenizer and the rule that no token is added to what a layout says."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
+        self._remembered = lru_cache(maxsize=REMEMBERED)(self._tokens)
 
     def text(self, prompt: Prompt) -> str:
         """The exact text that is tokenised: the FSPO prompt as it is, or the chat in the tokenizer's own template."""
@@ -52,8 +57,10 @@ class Prompting:
 
     def tokens(self, text: str) -> list[int]:
         """Token ids without any special token added: no BOS before FSPO, and a chat template writes its own."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
+        return list(self._remembered(text))
+
+    def _tokens(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def room(self, prompt: Prompt, max_tokens: int, max_context: int) -> list[int]:
         """The prompt's tokens; raises PermanentError when it is empty or leaves no room for `max_tokens` more."""
@@ -66,3 +73,14 @@ class Prompting:
                 "drop shots, shorten the question, or lower max_tokens"
             )
         return ids
+
+    def pieces(self, text: str) -> list[str]:
+        """The text cut into its tokens."""
+        return [self.tokenizer.decode([number]) for number in self.tokens(text)]
+
+    def scored(self, request: ScoreRequest, max_context: int) -> tuple[list[int], list[int]]:
+        """The tokens of prompt and continuation, apart; raises PermanentError when one is empty or they do not fit."""
+        after = self.tokens(request.continuation)
+        if not after:
+            raise PermanentError("the text to be scored is empty")
+        return self.room(request.prompt, len(after), max_context), after

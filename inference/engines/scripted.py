@@ -10,6 +10,7 @@ a model. Options (all optional; "every" counts by a digest of prompt and seed, s
     empty_every    the completion is empty                     truncate_every   it is cut off at half its length
     loop_every     it repeats one sentence                     leak_every       it speaks of "as you preferred earlier"
     slots          rows worth giving at once, default 16       max_context      in words, default 8192
+    stream         true: rows come and go one by one, each after `delay_s`, instead of in batches
     judge          "reader": play the parts that a prompt's tagged sections give, see `scripted_reader`
     first_every    a judge that says "1" whatever it reads
 
@@ -25,6 +26,7 @@ import platform
 import random
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +42,17 @@ from inference.contracts import (
     Prompt,
     RefusedError,
     Sampling,
+    Scored,
+    ScoreRequest,
     TransientError,
 )
-from inference.engines.base import check_options, check_sampling, files_digest
+from inference.engines.base import check_options, check_sampling, files_digest, words_of
 from inference.engines.scripted_reader import play
 
 OPTIONS = (
     *("words", "delay_s", "hang_s", "hang_every", "fail_every", "fail_with", "empty_every", "truncate_every"),
     *("loop_every", "leak_every", "slots", "max_context"),
-    *("judge", "first_every"),
+    *("judge", "first_every", "stream"),
 )
 FAILURES: dict[str, type[InferenceError]] = {
     error.code: error for error in (TransientError, PermanentError, RefusedError)
@@ -56,6 +60,7 @@ FAILURES: dict[str, type[InferenceError]] = {
 DESCRIPTION_WORDS = (18, 30)
 HABIT_WORDS = 24
 DRILL_VARIABLE = "PALATE_SCRIPTED"
+NO_ADAPTERS = "adapter {!r}: the scripted engine has no adapters: remove the key"
 
 _OPENERS = (
     *(
@@ -130,7 +135,7 @@ class ScriptedEngine:
             device="cpu",
             max_context=_whole(options, "max_context", 8192),
             can_seed=True,
-            can_score=False,
+            can_score=True,
         )
 
     def fits(self, prompt: Prompt, sampling: Sampling) -> bool:
@@ -143,13 +148,36 @@ class ScriptedEngine:
         time.sleep(self._hang_s if hit else self._delay_s)
         return [self._row(request) for request in requests]
 
+    def score(self, requests: Sequence[ScoreRequest]) -> list[Scored | InferenceError]:
+        """See `Engine.score`: 1 to 3 nats a word, by a digest of the prompt and of the words so far."""
+        time.sleep(self._delay_s)
+        return [self._scored(request) for request in requests]
+
+    def _scored(self, request: ScoreRequest) -> Scored | InferenceError:
+        words = request.continuation.split()
+        if not words:
+            return PermanentError("the text to be scored is empty")
+        if request.adapter:
+            return PermanentError(NO_ADAPTERS.format(request.adapter))
+        digest, nats = hashlib.sha256(_text(request.prompt).encode()), 0.0
+        if self._due("fail", int.from_bytes(digest.digest()[:8], "big")):
+            return FAILURES[self._fail_with](f"scripted {self._fail_with} failure of a score: asked for by fail_every")
+        for word in words:
+            digest.update(f" {word}".encode())
+            nats += 1 + digest.digest()[0] / 127.5
+        return Scored(request.id, -nats, len(words))
+
+    def pieces(self, text: str) -> list[str]:
+        """See `Engine.pieces`: words."""
+        return words_of(text)
+
     def _row(self, request: EngineRequest) -> Completion | InferenceError:
         try:
             check_sampling(request.sampling)
         except InferenceError as error:
             return error
         if request.adapter:
-            return PermanentError(f"adapter {request.adapter!r}: the scripted engine has no adapters: remove the key")
+            return PermanentError(NO_ADAPTERS.format(request.adapter))
         digest = _digest(request)
         if self._due("fail", digest):
             return FAILURES[self._fail_with](
@@ -190,6 +218,18 @@ class ScriptedEngine:
         return digest % every == 0 if every else unset
 
 
+class StreamingScriptedEngine(ScriptedEngine):
+    """The scripted engine as one that batches by itself: a thread a place."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        super().__init__(options)
+        self._pool = ThreadPoolExecutor(max(1, self.slots), thread_name_prefix="scripted")
+
+    def begin(self, request: EngineRequest) -> Future[Completion | InferenceError]:
+        """See `StreamingEngine.begin`."""
+        return self._pool.submit(lambda: self.generate([request])[0])
+
+
 def load(spec: ModelSpec, *, bundled_root: Path) -> ScriptedEngine:
     """The engine with the options of `spec` and of PALATE_SCRIPTED; `bundled_root` is not needed."""
     options = dict(check_options(spec, OPTIONS))
@@ -199,7 +239,7 @@ def load(spec: ModelSpec, *, bundled_root: Path) -> ScriptedEngine:
             options |= check_options(ModelSpec(spec.engine, spec.source, options=dict(json.loads(drill))), OPTIONS)
         except (ValueError, TypeError) as error:
             raise PermanentError(f"{DRILL_VARIABLE} is no JSON object of options: {error}") from error
-    return ScriptedEngine(options)
+    return StreamingScriptedEngine(options) if options.get("stream") else ScriptedEngine(options)
 
 
 def _laid_out(words: list[str], prompt: Prompt, describe: bool) -> str:

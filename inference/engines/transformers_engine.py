@@ -28,11 +28,14 @@ from inference.contracts import (
     PermanentError,
     Prompt,
     Sampling,
+    Scored,
+    ScoreRequest,
     TransientError,
 )
 from inference.engines.base import check_options, check_sampling, checked_context, files_digest, first_line
 from inference.engines.decoding import Decoder, Row, batches
 from inference.engines.prompting import Prompting, own_context, tokenizer_files
+from inference.engines.scoring import ScoreRow, log_probabilities, score_batches
 from inference.engines.sources import model_folder
 
 OPTIONS = ("device", "dtype", "max_context")
@@ -40,6 +43,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 # In logits. Rounding noise between batches is measured and held far below it in test_engines_transformers.py.
 FLOAT32_TIE = 5e-4
 SLOTS = {"cpu": 16, "cuda": 64}
+NOT_A_NUMBER = "the model's output is not a number: its weights or dtype are broken; try float32"
 BATCH_TOKENS = {"cpu": 16_384, "cuda": 262_144}
 
 
@@ -79,6 +83,40 @@ class TransformersEngine:
                     results[row.index] = failed.get(row.index) or self._completion(row, requests[row.index])
         return [results[index] for index in range(len(requests))]
 
+    def score(self, requests: Sequence[ScoreRequest]) -> list[Scored | InferenceError]:
+        """See `Engine.score`."""
+        results: dict[int, Scored | InferenceError] = {}
+        rows: list[ScoreRow] = []
+        for index, request in enumerate(requests):
+            try:
+                refuse_adapter(request.adapter)
+                rows.append(ScoreRow(index, *self.prompting.scored(request, self.facts.max_context)))
+            except InferenceError as error:
+                results[index] = error
+        device = self.decoder.device
+        with self._lock:
+            for batch in score_batches(rows, slots=self.slots, tokens=BATCH_TOKENS[device.type]):
+                found = self._log_probabilities(batch)
+                for row, value in zip(batch, found, strict=True):
+                    name = requests[row.index].id
+                    results[row.index] = (
+                        value if isinstance(value, InferenceError) else Scored(name, value, len(row.after))
+                    )
+        return [results[index] for index in range(len(requests))]
+
+    def _log_probabilities(self, batch: list[ScoreRow]) -> list[float | InferenceError]:
+        try:
+            found = log_probabilities(self.model, batch, self.decoder.device)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if len(batch) > 1:
+                return [value for row in batch for value in self._log_probabilities([row])]
+            return [TransientError(f"the device failed: {first_line(error)}")]
+        return [value if value == value else PermanentError(NOT_A_NUMBER) for value in found]
+
+    def pieces(self, text: str) -> list[str]:
+        """See `Engine.pieces`."""
+        return self.prompting.pieces(text)
+
     def prompt_text(self, prompt: Prompt) -> str:
         """The exact text that is tokenised; see `Prompting.text`."""
         return self.prompting.text(prompt)
@@ -89,10 +127,7 @@ class TransformersEngine:
 
     def _row(self, index: int, request: EngineRequest) -> Row:
         check_sampling(request.sampling)
-        if request.adapter:
-            raise PermanentError(
-                f"adapter {request.adapter!r}: the transformers engine serves no adapters: remove the key"
-            )
+        refuse_adapter(request.adapter)
         ids = self.prompting.room(request.prompt, request.sampling.max_tokens, self.facts.max_context)
         return Row(index, ids, request.sampling, request.seed, request.prompt.stop)
 
@@ -115,7 +150,7 @@ class TransformersEngine:
 
     def _completion(self, row: Row, request: EngineRequest) -> Completion | InferenceError:
         if row.broken or row.finish is None:
-            return PermanentError("the model's output is not a number: its weights or dtype are broken; try float32")
+            return PermanentError(NOT_A_NUMBER)
         return Completion(
             id=request.id,
             text=self.decoder.text(row),
@@ -125,6 +160,12 @@ class TransformersEngine:
             cached_tokens=row.cached,
             prompt_text=self.prompt_text(request.prompt),
         )
+
+
+def refuse_adapter(adapter: str | None) -> None:
+    """Raise PermanentError where one is asked for."""
+    if adapter:
+        raise PermanentError(f"adapter {adapter!r}: the transformers engine serves no adapters: use the vllm engine")
 
 
 def load(spec: ModelSpec, *, bundled_root: Path) -> TransformersEngine:
@@ -155,7 +196,7 @@ def load(spec: ModelSpec, *, bundled_root: Path) -> TransformersEngine:
         device=device,
         max_context=checked_context(options, own_context(model.config, tokenizer)),
         can_seed=True,
-        can_score=False,
+        can_score=True,
     )
     return TransformersEngine(model, tokenizer, facts, _ends(model, tokenizer))
 

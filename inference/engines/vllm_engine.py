@@ -27,6 +27,8 @@ from inference.contracts import (
     PermanentError,
     Prompt,
     Sampling,
+    Scored,
+    ScoreRequest,
     TransientError,
 )
 from inference.engines.base import (
@@ -77,18 +79,43 @@ class VllmEngine:
 
     def generate(self, requests: Sequence[EngineRequest]) -> list[Completion | InferenceError]:
         """See `Engine.generate`. Several threads may call at once; their rows are decoded together."""
-        waiting: list[Future[Any] | InferenceError] = []
+        return [answer.result() for answer in [self.begin(request) for request in requests]]
+
+    def begin(self, request: EngineRequest) -> Future[Completion | InferenceError]:
+        """See `StreamingEngine.begin`."""
+        answer: Future[Completion | InferenceError] = Future()
+
+        def arrived(found: Future[Any]) -> None:
+            try:
+                answer.set_result(self._end(request, found))
+            except Exception as error:  # whoever waits must hear of it
+                answer.set_exception(error)
+
+        try:
+            check_sampling(request.sampling)
+            ids = self._prompting.room(request.prompt, request.sampling.max_tokens, self.facts.max_context)
+            found = self._loop.submit(ids, _params(request), self._adapter(request.adapter))
+        except InferenceError as error:
+            answer.set_result(error)
+        else:
+            found.add_done_callback(arrived)
+        return answer
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[Scored | InferenceError]:
+        """See `Engine.score`. vLLM reads no prefix cache for these: it needs the logits of every prompt token."""
+        waiting: list[tuple[Future[Any], int] | InferenceError] = []
         for request in requests:
             try:
-                waiting.append(self._begin(request))
+                before, after = self._prompting.scored(request, self.facts.max_context - 1)
+                adapter = self._adapter(request.adapter)
+                waiting.append((self._loop.submit([*before, *after], _score_params(), adapter), len(after)))
             except InferenceError as error:
                 waiting.append(error)
-        return [self._end(request, found) for request, found in zip(requests, waiting, strict=True)]
+        return [_scored(request, found) for request, found in zip(requests, waiting, strict=True)]
 
-    def _begin(self, request: EngineRequest) -> Future[Any]:
-        check_sampling(request.sampling)
-        ids = self._prompting.room(request.prompt, request.sampling.max_tokens, self.facts.max_context)
-        return self._loop.submit(ids, _params(request), self._adapter(request.adapter))
+    def pieces(self, text: str) -> list[str]:
+        """See `Engine.pieces`."""
+        return self._prompting.pieces(text)
 
     def _adapter(self, folder: str | None) -> Any:
         if not folder:
@@ -102,9 +129,7 @@ class VllmEngine:
         number = self._adapters.setdefault(folder, len(self._adapters) + 1)
         return LoRARequest(folder, number, folder)
 
-    def _end(self, request: EngineRequest, found: Future[Any] | InferenceError) -> Completion | InferenceError:
-        if isinstance(found, InferenceError):
-            return found
+    def _end(self, request: EngineRequest, found: Future[Any]) -> Completion | InferenceError:
         try:
             output = found.result()
         except InferenceError as error:
@@ -166,7 +191,7 @@ def load(spec: ModelSpec, *, bundled_root: Path) -> VllmEngine:
         device=torch.cuda.get_device_name() if cuda else f"cpu {platform.machine()}",
         max_context=context,
         can_seed=True,
-        can_score=False,
+        can_score=True,
     )
     return VllmEngine(loop, prompting, facts, slots, bool(arguments["enable_lora"]))
 
@@ -221,6 +246,26 @@ def _params(request: EngineRequest) -> Any:
         seed=request.seed % 2**63,
         stop=list(request.prompt.stop) or None,
     )
+
+
+def _score_params() -> Any:
+    from vllm import SamplingParams
+
+    # 0: the given token's log-probability alone. One new token has to be asked for.
+    return SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=0, detokenize=False)
+
+
+def _scored(request: ScoreRequest, found: tuple[Future[Any], int] | InferenceError) -> Scored | InferenceError:
+    if isinstance(found, InferenceError):
+        return found
+    future, tokens = found
+    try:
+        output = future.result()
+    except InferenceError as error:
+        return error
+    ids = output.prompt_token_ids
+    given = [output.prompt_logprobs[place][ids[place]].logprob for place in range(len(ids) - tokens, len(ids))]
+    return Scored(request.id, float(sum(given)), tokens)
 
 
 def _dtype(options: dict[str, Any], cuda: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from inference.contracts import GenerationRequest
 from inference.models import Attempt, Generation, Need, Score
 from inference.queue.doorbell import ring_on_commit
+from inference.queue.scores import discard_scores
 
 CHUNK = 500
 State = Generation.State
@@ -113,6 +114,20 @@ def _raise(which: Q, need: int) -> int:
     return changed
 
 
+def narrow(windows: Mapping[int, tuple[int, int]]) -> int:
+    """Give texts that are not there yet the least and most words that suit the other text of their pair.
+
+    How many rows changed. A text at work is judged by what its row said when the try began; a later try by this.
+    """
+    changed = 0
+    with transaction.atomic():
+        for pk in sorted(windows):
+            least, most = windows[pk]
+            rows = Generation.objects.filter(pk=pk, state__in=[State.QUEUED, State.RUNNING])
+            changed += rows.update(least_words=least, most_words=most)
+    return changed
+
+
 def retry(generation_ids: Iterable[int]) -> int:
     """Staff ask again for failed texts, with a fresh budget of tries; how many went back into the queue."""
     with transaction.atomic():
@@ -126,12 +141,13 @@ def retry(generation_ids: Iterable[int]) -> int:
 
 
 def discard(*, owner_id: int) -> int:
-    """Nobody wants this person's unfinished texts any more; how many rows were discarded. Texts that came stay.
+    """Nobody wants this person's unfinished texts and scores any more; how many texts were discarded. What came stays.
 
     Rows are locked in the order of their ids and the fence is lifted: a worker that finishes later changes nothing.
     """
     states = [State.QUEUED, State.RUNNING]
     with transaction.atomic():
+        discard_scores(owner_id)
         rows = Generation.objects.select_for_update().filter(owner_id=owner_id, state__in=states).order_by("pk")
         ids = list(rows.values_list("pk", flat=True))
         Attempt.objects.filter(generation_id__in=ids, outcome=Attempt.Outcome.RUNNING).update(

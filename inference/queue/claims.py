@@ -18,7 +18,7 @@ from django.db.models import Count, F, Max, Q, QuerySet, prefetch_related_object
 from django.db.models.functions import Now
 
 from inference.contracts import ModelSpec
-from inference.models import Attempt, Generation
+from inference.models import Attempt, Generation, Score
 from inference.queue.doorbell import ring, tell_on_commit
 
 logger = logging.getLogger(__name__)
@@ -33,18 +33,26 @@ SWEEP_LIMIT = 500
 # MATERIALIZED: the rows are picked once, whatever plan the UPDATE gets, so no more than the limit are ever taken.
 CLAIM_SQL = """
 WITH picked AS MATERIALIZED (
-    SELECT id FROM inference_generation
+    SELECT id FROM {table}
     WHERE state = 'queued' AND model_key = %(key)s AND (not_before IS NULL OR not_before <= statement_timestamp())
     ORDER BY need, position, id
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 )
-UPDATE inference_generation AS g
+UPDATE {table} AS g
 SET state = 'running', claim_id = %(claim)s, lease_until = statement_timestamp() + %(lease)s, tries = tries + 1,
     started_at = statement_timestamp()
 FROM picked WHERE g.id = picked.id AND g.state = 'queued'
 RETURNING g.id
 """
+
+
+def claim_sql(table: str) -> str:
+    """The statement that claims rows of a table of work."""
+    return CLAIM_SQL.format(table=table)
+
+
+GENERATION_CLAIM = claim_sql("inference_generation")
 
 
 def lease() -> timedelta:
@@ -68,7 +76,7 @@ def claim(model_key: str, limit: int, *, worker: str) -> list[Generation]:
     parameters: dict[str, Any] = {"key": model_key, "limit": limit, "claim": claim_id, "lease": lease()}
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(CLAIM_SQL, parameters)
+            cursor.execute(GENERATION_CLAIM, parameters)
             ids = [row[0] for row in cursor.fetchall()]
         if not ids:
             return []
@@ -120,10 +128,11 @@ def _close_attempts(ids: Iterable[int], outcome: Outcome, detail: str) -> None:
 
 
 def waiting_keys() -> list[str]:
-    """The base models with work that could be claimed now."""
-    ready = Q(not_before__isnull=True) | Q(not_before__lte=Now())
-    rows = Generation.objects.filter(ready, state=State.QUEUED)
-    return list(rows.order_by("model_key").values_list("model_key", flat=True).distinct())
+    """The base models with texts or scores that could be claimed now."""
+    ready = Q(state=State.QUEUED) & (Q(not_before__isnull=True) | Q(not_before__lte=Now()))
+    tables = (Generation, Score)
+    keys = [table.objects.filter(ready).order_by().values_list("model_key", flat=True).distinct() for table in tables]
+    return sorted({key for found in keys for key in found})
 
 
 def model_of(model_key: str) -> ModelSpec | None:
@@ -141,6 +150,7 @@ def sweep(*, bells: bool = True) -> int:
     swept = 0
     while changed := _sweep_some():
         swept += changed
+    swept += _sweep_scores()
     if bells:
         for key in waiting_keys():
             ring(key)
@@ -164,6 +174,14 @@ def _sweep_some() -> int:
         tell_on_commit(spent)
     logger.warning("%d generations came back from lost workers, %d of them failed for good", len(ids), len(spent))
     return len(ids)
+
+
+def _sweep_scores() -> int:
+    over = Score.objects.filter(state=State.RUNNING, lease_until__lt=Now())
+    free = {"claim_id": None, "lease_until": None, "error": "the worker was lost: its lease was over"}
+    spent = over.filter(tries__gte=settings.GENERATION_MAX_ATTEMPTS)
+    failed = spent.update(state=State.FAILED, finished_at=Now(), **free)
+    return failed + over.update(state=State.QUEUED, **free)
 
 
 def _out_of_budget(ids: list[int]) -> list[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -74,14 +74,17 @@ class Failed:
     delay_s: float = 0.0
 
 
+Ending = tuple[uuid.UUID, Finished | Failed]
+"""What became of a row, and the claim under which it was worked on."""
+
 LEDGER_COLUMNS = tuple(Ledger.__dataclass_fields__)
 
 FENCED_SQL = """
 WITH given AS (SELECT * FROM {given}),
 held AS MATERIALIZED (
-    SELECT id FROM inference_generation
-    WHERE id IN (SELECT id FROM given) AND state = 'running' AND claim_id = %(claim)s
-    ORDER BY id FOR UPDATE
+    SELECT g.id FROM inference_generation AS g JOIN given USING (id)
+    WHERE g.state = 'running' AND g.claim_id = given.claim_id
+    ORDER BY g.id FOR UPDATE OF g
 )
 UPDATE inference_generation AS g
 SET claim_id = NULL, lease_until = NULL, {columns}
@@ -94,7 +97,8 @@ FINISH_SQL = FENCED_SQL.format(
     + ", ".join(f"{column} = given.{column}" for column in LEDGER_COLUMNS),
 )
 FAIL_SQL = FENCED_SQL.format(
-    given="jsonb_to_recordset(%(rows)s::jsonb) AS row(id bigint, state text, error text, delay_ms integer)",
+    given="jsonb_to_recordset(%(rows)s::jsonb) "
+    "AS row(id bigint, claim_id uuid, state text, error text, delay_ms integer)",
     columns="state = given.state, error = given.error, "
     "not_before = statement_timestamp() + given.delay_ms * interval '1 millisecond', "
     "finished_at = CASE WHEN given.state = 'failed' THEN statement_timestamp() END",
@@ -104,58 +108,71 @@ UPDATE inference_attempt AS a
 SET outcome = given.outcome, detail = given.detail, raw_text = given.raw_text, words = given.words,
     completion_tokens = given.completion_tokens, finished_at = statement_timestamp()
 FROM jsonb_populate_recordset(NULL::inference_attempt, %(rows)s::jsonb) AS given
-WHERE a.generation_id = given.generation_id AND a.generation_id = ANY(%(held)s) AND a.claim_id = %(claim)s
+WHERE a.generation_id = given.generation_id AND a.generation_id = ANY(%(held)s) AND a.claim_id = given.claim_id
     AND a.outcome = 'running'
 """
 
 
 def finish(claim_id: uuid.UUID, arrived: Sequence[Finished]) -> list[int]:
     """Store texts that arrived; the ids really written. Listeners hear of them on commit."""
-    rows = [{"id": one.generation_id, **asdict(one.ledger)} for one in arrived]
-    with transaction.atomic():
-        written = _write(FINISH_SQL, claim_id, rows)
-        _write_attempts(claim_id, written, arrived)
-        tell_on_commit(written)
-    _report_late(claim_id, arrived, written)
-    return written
+    return end([(claim_id, one) for one in arrived])
 
 
 def fail(claim_id: uuid.UUID, failed: Sequence[Failed]) -> list[int]:
     """Store tries without a text; the ids really written. Listeners hear of those that failed for good."""
-    rows = [
-        {
-            "id": one.generation_id,
-            "state": "queued" if one.again else "failed",
-            "error": one.tried.detail[:500],
-            "delay_ms": round(one.delay_s * 1000),
-        }
-        for one in failed
-    ]
-    for_good = {one.generation_id for one in failed if not one.again}
+    return end([(claim_id, one) for one in failed])
+
+
+def end(endings: Sequence[Ending]) -> list[int]:
+    """Store what became of rows of any claims; the ids really written.
+
+    Texts and tries without one are two transactions: each locks its rows in the order of their ids, as everybody does.
+    """
+    arrived = [(claim, one) for claim, one in endings if isinstance(one, Finished)]
+    failed = [(claim, one) for claim, one in endings if isinstance(one, Failed)]
+    texts = [{"id": one.generation_id, "claim_id": str(claim), **asdict(one.ledger)} for claim, one in arrived]
+    again = {one.generation_id for _, one in failed if one.again}
+    written = _end(FINISH_SQL, texts, arrived, frozenset())
+    return written + _end(FAIL_SQL, [_failed(claim, one) for claim, one in failed], failed, again)
+
+
+def _end(sql: str, rows: list[dict[str, Any]], endings: Sequence[Ending], silent: Set[int]) -> list[int]:
+    if not rows:
+        return []
     with transaction.atomic():
-        written = _write(FAIL_SQL, claim_id, rows)
-        _write_attempts(claim_id, written, failed)
-        tell_on_commit(sorted(for_good.intersection(written)))
-    _report_late(claim_id, failed, written)
+        written = _write(sql, rows)
+        _write_attempts(written, endings)
+        tell_on_commit(pk for pk in written if pk not in silent)
+    _report_late(endings, written)
     return written
 
 
-def _write(sql: str, claim_id: uuid.UUID, rows: list[dict[str, Any]]) -> list[int]:
-    if not rows:
-        return []
+def _failed(claim_id: uuid.UUID, one: Failed) -> dict[str, Any]:
+    return {
+        "id": one.generation_id,
+        "claim_id": str(claim_id),
+        "state": "queued" if one.again else "failed",
+        "error": one.tried.detail[:500],
+        "delay_ms": round(one.delay_s * 1000),
+    }
+
+
+def _write(sql: str, rows: list[dict[str, Any]]) -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute(sql, {"claim": claim_id, "rows": json.dumps(_storable(rows))})
+        cursor.execute(sql, {"rows": json.dumps(_storable(rows))})
         return sorted(row[0] for row in cursor.fetchall())
 
 
-def _write_attempts(claim_id: uuid.UUID, written: list[int], endings: Sequence[Finished | Failed]) -> None:
+def _write_attempts(written: list[int], endings: Sequence[Ending]) -> None:
     if not written:
         return
-    rows = [{"generation_id": one.generation_id, **asdict(one.tried)} for one in endings]
+    rows = [
+        {"generation_id": one.generation_id, "claim_id": str(claim), **asdict(one.tried)} for claim, one in endings
+    ]
     for row in rows:
         row["detail"] = row["detail"][:500]
     with connection.cursor() as cursor:
-        cursor.execute(ATTEMPT_SQL, {"claim": claim_id, "held": written, "rows": json.dumps(_storable(rows))})
+        cursor.execute(ATTEMPT_SQL, {"held": written, "rows": json.dumps(_storable(rows))})
 
 
 def _storable(value: Any) -> Any:
@@ -169,7 +186,8 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def _report_late(claim_id: uuid.UUID, endings: Sequence[Finished | Failed], written: list[int]) -> None:
-    late = sorted({one.generation_id for one in endings}.difference(written))
+def _report_late(endings: Sequence[Ending], written: list[int]) -> None:
+    late = sorted({one.generation_id for _, one in endings}.difference(written))
     if late:
-        logger.warning("claim %s came late for generations %s: nothing was written", claim_id, late)
+        claims = ", ".join(sorted({str(claim) for claim, one in endings if one.generation_id in late}))
+        logger.warning("claim %s came late for generations %s: nothing was written", claims, late)

@@ -235,6 +235,7 @@ COMPARISONS = Table(
         attribute("judged_at"),
         attribute("voided_at"),
         attribute("ready_at", arm=True),
+        attribute("waited_ms", arm=True),
         _side(first=True),
         _side(first=False),
     ),

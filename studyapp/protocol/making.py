@@ -21,8 +21,13 @@ class ModelDef(Table):
     source: Line = key("", "A path, a hub id, or `bundled:NAME`. Every engine but `scripted` needs it.")
     revision: Line = key("", "Commit or tag of a hub model; without it a later run may get other weights.")
     layout: Literal["fspo", "chat"] = key("fspo", "Prompt layout: FSPO's plain markdown or the model's chat template.")
-    adapter: FullLine | None = key(None, "LoRA adapter on top of the source.", later=True)
-    reference: Name | None = key(None, "Another model of this study, against which scores are taken.", later=True)
+    adapter: FullLine | None = key(
+        None,
+        "LoRA adapter on top of the source: a folder for `vllm`, a name that the server knows for `openai`.",
+    )
+    reference: Name | None = key(
+        None, "Another model of this study, against which scores are taken; left out: the model itself without shots."
+    )
     target: FullLine | None = key(None, "What the `http` or `callable` engine calls.", later=True)
     responses: FullLine | None = key(None, "File of ready-made responses for the `static` engine.", later=True)
 
@@ -69,7 +74,9 @@ class Normalise(Table):
     """[normalise]: what every shown text must look like, whatever its arm."""
 
     words: Words = key((200, 300), "Length window of a judged text in words, both ends included.")
-    pair_ratio: Number = key(1.15, "Longer text over shorter text of a pair, at most.", later=True, ge=1, le=10)
+    pair_ratio: Number = key(
+        1.15, "Longer text over shorter text of a pair, at most: whichever comes second is asked for so.", ge=1, le=10
+    )
     plain_text: Flag = key(True, "Plain paragraphs: no markdown.")
     tries: int = key(3, "How often a text is asked for until it fits.", strict=True, ge=1, le=20)
     on_exhausted: Literal["show_nearest"] = key("show_nearest", "After the last try: the nearest text, flagged.")

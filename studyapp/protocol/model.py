@@ -20,6 +20,8 @@ from studyapp.protocol.running import (
     Wait,
 )
 
+# Engines that load adapters into the model they hold, and have to know so beforehand.
+LOADS_ADAPTERS = ("vllm",)
 # Under so many minutes one missed check may count; panels' policies ask for two in longer studies.
 SHORT_MINUTES = 5
 
@@ -97,10 +99,25 @@ class Protocol(Table):
             return 0
         return self.elicitation.shots if arm.shots is None else arm.shots
 
+    @property
+    def compared_arms(self) -> tuple[str, ...]:
+        """The arms that occur in a comparison, each once."""
+        return tuple(dict.fromkeys(arm for c in self.comparisons for arm in (c.treatment, c.baseline)))
+
     def model_spec(self, name: str) -> ModelSpec:
         """The base model an arm runs on, as workers know it. Raises KeyError for an unknown arm or model."""
-        model = self.models[self.arms[name].model]
-        return ModelSpec(engine=model.engine, source=model.source, revision=model.revision)
+        return self.base_model(self.arms[name].model)
+
+    def base_model(self, name: str) -> ModelSpec:
+        """The base model behind a model of this study: the same for all its adapters. Raises KeyError for another name.
+
+        One that has to take adapters says so, because an engine is told when it loads.
+        """
+        model = self.models[name]
+        base = (model.engine, model.source, model.revision)
+        others = (other for other in self.models.values() if (other.engine, other.source, other.revision) == base)
+        adapted = model.engine in LOADS_ADAPTERS and any(other.adapter for other in others)
+        return ModelSpec(*base, options={"lora": True} if adapted else {})
 
     def window(self) -> Window:
         """What [normalise] asks of every judged text."""

@@ -17,6 +17,7 @@ from studyapp.protocol.running import Exits
 
 Fault = tuple[str, str, str]
 Rule = Callable[[Protocol], Iterator[Fault]]
+TAKES_ADAPTERS = ("vllm", "openai")
 NEEDS_SOURCE = ("transformers", "vllm", "openai")
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}|[{}]")
@@ -64,6 +65,12 @@ def _elicitation(protocol: Protocol) -> Iterator[Fault]:
 def _models(protocol: Protocol) -> Iterator[Fault]:
     for name, model in protocol.models.items():
         yield from _source(f"models.{name}", model)
+        if model.adapter is not None and model.engine not in TAKES_ADAPTERS:
+            yield (
+                f"models.{name}.adapter",
+                f"cannot be used with the engine {model.engine}",
+                f"use one of {', '.join(TAKES_ADAPTERS)}, or merge the adapter into the model",
+            )
         if model.reference is not None and model.reference not in protocol.models:
             yield (
                 f"models.{name}.reference",

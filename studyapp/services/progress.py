@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -120,6 +120,7 @@ def _after_choice(person: Participant) -> None:
         person.save(update_fields=["shots_done_at", "last_seen_at"])
         texts.request_personal(person, person.study)
     if coming is None:
+        texts.request_scores(person)
         _move(person, State.WAITING, waiting_at=now, last_seen_at=now)
         _advance(person)
     else:
@@ -199,9 +200,27 @@ def advance(participant: Participant) -> Participant:
     with transaction.atomic():
         person = lock(participant)
         if person.state in (State.WAITING, State.JUDGING):
-            judging.settle_person(person.pk)
+            texts.settle_all(person)
             _advance(person)
     return person
+
+
+def skip_missing(participant: Participant) -> bool:
+    """Go on with a later pair that is ready; those before it are void, whatever their arms. Only past the deadline.
+
+    False, and nothing changed, where nothing later is ready.
+    """
+    with transaction.atomic():
+        person = lock(participant)
+        if person.state not in (State.WAITING, State.JUDGING) or not past_deadline(person):
+            return False
+        texts.settle_all(person)
+        missing = selectors.missing_before_ready(person.pk)
+        if missing:
+            judging.waited(missing[0], _stop_clock(person, timezone.now()))
+            judging.void(missing, Comparison.VoidReason.DEADLINE)
+            _advance(person)
+    return bool(missing)
 
 
 def _advance(person: Participant, coming: Comparison | None = None) -> None:
@@ -218,7 +237,7 @@ def _advance(person: Participant, coming: Comparison | None = None) -> None:
         _move(person, State.COMPLETED, judged_at=now, ended_at=now)
     elif current.state == Comparison.State.READY:
         person.upcoming = current
-        _stop_clock(person, current.ready_at or now)
+        judging.waited(current.pk, _stop_clock(person, current.ready_at or now))
         if person.state == State.WAITING:
             _move(person, State.JUDGING, judging_at=now)
         if not break_due(person, current):
@@ -244,13 +263,15 @@ def _can_come(pair: Comparison) -> bool:
     return pair.state == Comparison.State.READY or not states & {"failed", "discarded"}
 
 
-def _stop_clock(person: Participant, until: object) -> None:
+def _stop_clock(person: Participant, until: datetime) -> int:
+    """Add the current wait, if there is one, to the person's; its milliseconds."""
     if person.wait_started_at is None:
-        return
-    waited = (until - person.wait_started_at).total_seconds()  # type: ignore[operator]
-    person.waited_ms += max(0, int(waited * 1000))
+        return 0
+    waited = max(0, int((until - person.wait_started_at).total_seconds() * 1000))
+    person.waited_ms += waited
     person.wait_started_at = None
     person.save(update_fields=["waited_ms", "wait_started_at"])
+    return waited
 
 
 def past_deadline(person: Participant) -> bool:

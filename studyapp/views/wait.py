@@ -1,4 +1,6 @@
-"""The wait page: honest progress, moved on by a nudge or by its own polling; past the deadline a paid way out."""
+"""The wait page: honest progress, moved on by a nudge or by its own polling; past the deadline a paid way out,
+or the later pairs that are there.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotations.models import Comparison
+from annotations.selectors import missing_before_ready
 from studyapp import flow
 from studyapp.flow import Place
 from studyapp.models import Participant
@@ -51,13 +54,16 @@ def context(request: HttpRequest, participant: Participant, place: Place) -> Con
     stay = whole_number(request.GET.get("stay")) or 0
     pairs = _pairs(participant)
     offered = passed > stay
+    missing = len(missing_before_ready(participant.pk)) if offered else 0
     return {
         "title": "Preparing your answers",
         "pairs": pairs,
         "offered": offered,
+        "later": missing > 0,
+        "missing": missing,
         "passed": passed,
         "stay": stay,
-        "seen": f"{pairs['ready']}-{pairs['total']}-{int(offered)}",
+        "seen": f"{pairs['ready']}-{pairs['total']}-{int(offered)}-{missing}",
         "poll_s": POLL_S,
         # Without scripts: not under the fingers of somebody who has to decide, and not against their wish.
         "refresh": not (offered or "still" in request.GET)
@@ -70,10 +76,15 @@ def context(request: HttpRequest, participant: Participant, place: Place) -> Con
 
 @for_participants
 def wait(request: HttpRequest, participant: Participant) -> HttpResponse:
-    """GET looks again; a poll that would change nothing gets 204. POST leaves, with pay, past the deadline."""
+    """GET looks again; a poll that would change nothing gets 204.
+
+    Past the deadline POST leaves, with pay, or goes on with the later pairs that are there.
+    """
     if request.method == "POST":
         if request.POST.get("leave") == "paid":
             leaving.leave_paid(participant)
+        elif request.POST.get("skip") == "missing":
+            progress.skip_missing(participant)
         return go_on(request, participant)
     participant, place = current(participant)
     if place.page != "wait":

@@ -165,10 +165,10 @@ def test_four_workers_at_once_claim_every_row_exactly_once() -> None:
 
 def test_without_lock_and_fence_two_workers_take_the_same_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control of the test above: the same claim, only that looking and taking are two steps."""
-    unfenced = claims.CLAIM_SQL.replace("FOR UPDATE SKIP LOCKED", "").replace(
+    unfenced = claims.GENERATION_CLAIM.replace("FOR UPDATE SKIP LOCKED", "").replace(
         "AND g.state = 'queued'", "AND (SELECT pg_sleep(0.02)) IS NOT NULL"
     )
-    monkeypatch.setattr(claims, "CLAIM_SQL", unfenced)
+    monkeypatch.setattr(claims, "GENERATION_CLAIM", unfenced)
     ids = queue.request_many(orders(a_study(), 60))
     taken = _claim_all_at_once(lambda: [row.pk for row in queue.claim(MODEL.key, 3, worker="w")], 4)
     assert sorted(set(taken)) == sorted(ids)

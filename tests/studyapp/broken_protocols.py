@@ -292,6 +292,8 @@ BROKEN: dict[str, tuple[Break, str, str, str]] = {
                          "eligibility.only_in", "keep it in one"),
     "form_without_file": (toml("[wait]", '[[forms]]\nid = "f"\nat = "before_shots"\nfile = "forms/f.toml"\n[wait]'),
                           "study.toml", "forms[1].file", "missing file .forms/f.toml.; put it"),
+    "adapter_without_a_place": (toml('layout = "fspo"', 'layout = "fspo"\nadapter = "lora"'), "study.toml",
+                                "models.tuned.adapter", "transformers; use one of vllm, openai"),
     "reference_to_no_model": (toml('layout = "fspo"', 'layout = "fspo"\nreference = "x"'), "study.toml",
                               "models.tuned.reference", "missing model"),
     # documents

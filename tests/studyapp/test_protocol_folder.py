@@ -198,8 +198,6 @@ class TestAvailability:
         ("old", "new", "where"),
         [
             ('engine = "scripted"', 'engine = "http"\nsource = "x"', "models.plain.engine"),
-            ('layout = "fspo"', 'layout = "fspo"\nadapter = "lora"', "models.tuned.adapter"),
-            ('layout = "fspo"', 'layout = "fspo"\nreference = "plain"', "models.tuned.reference"),
             ('layout = "fspo"', 'layout = "fspo"\ntarget = "f"', "models.tuned.target"),
             ('layout = "fspo"', 'layout = "fspo"\nresponses = "r.jsonl"', "models.tuned.responses"),
             ('context = "own_shots"', 'context = "donor_shots"', "arms.fspo.context"),
@@ -208,7 +206,6 @@ class TestAvailability:
             ('context = "own_shots"', 'context = "own_shots"\npool = "others"', "arms.fspo.pool"),
             ('context = "own_shots"', 'context = "own_shots"\nmax_uses = 2', "arms.fspo.max_uses"),
             ('overlap = "none"', 'overlap = "factor"', "elicitation.overlap"),
-            ("plain_text = true", "pair_ratio = 1.3", "normalise.pair_ratio"),
             ("items = 6", 'items = 6\nkind = "swap"', "comparisons[1].kind"),
             ('kind = "null"', 'kind = "identical"', "controls[1].kind"),
             ('kind = "null"', 'kind = "null"\npath = "same"', "controls[1].path"),

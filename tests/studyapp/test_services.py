@@ -176,6 +176,52 @@ def test_the_wait_is_counted_and_offers_a_paid_way_out_only_past_the_deadline() 
     assert not Generation.objects.filter(owner=anna, state="queued").exists()
 
 
+def _waiting_too_long(person: Participant, seconds: int = 31) -> Participant:
+    Participant.objects.filter(pk=person.pk).update(wait_started_at=timezone.now() - timedelta(seconds=seconds))
+    person.refresh_from_db()
+    return person
+
+
+def test_past_the_deadline_one_goes_on_with_what_is_ready_and_the_missing_pair_is_void() -> None:
+    study = factory.open_study()
+    anna = factory.elicited(study)
+    made = Comparison.objects.filter(participant=anna, kind="arms").order_by("position")
+    first, second = made[0], made[1]
+    finish = [pk for pk in (second.generation_a_id, second.generation_b_id) if pk]
+    factory.finish_texts(study, pk__in=finish)
+    assert not progress.skip_missing(anna)  # not yet
+    assert progress.skip_missing(_waiting_too_long(anna))
+    first.refresh_from_db()
+    assert (first.state, first.void_reason) == ("void", "deadline")
+    assert first.waited_ms >= 31_000
+    anna.refresh_from_db()
+    assert (anna.state, anna.wait_started_at) == ("judging", None)
+    assert anna.waited_ms >= 31_000
+    assert factory.judge_all(anna) >= 1
+    second.refresh_from_db()
+    assert second.state == "judged"
+
+
+def test_nothing_is_skipped_while_nothing_later_is_ready() -> None:
+    anna = _waiting_too_long(factory.elicited(factory.open_study()))
+    assert not progress.skip_missing(anna)
+    # Only the attention pair is there, as it always is.
+    states = Comparison.objects.filter(participant=anna).values_list("kind", "state")
+    assert {state for kind, state in states if kind != "attention"} == {"planned"}
+    anna.refresh_from_db()
+    assert anna.wait_started_at is not None
+
+
+def test_each_pair_keeps_how_long_its_person_waited_for_it() -> None:
+    study = factory.open_study()
+    anna = _waiting_too_long(factory.elicited(study), seconds=7)
+    factory.finish_texts(study)
+    factory.judge_all(anna)
+    waits = list(Comparison.objects.filter(participant=anna).order_by("position").values_list("waited_ms", flat=True))
+    assert waits[0] >= 7000
+    assert set(waits[1:]) == {0}
+
+
 def test_withdrawal_leaves_nothing_of_the_person_in_any_table() -> None:
     study = factory.open_study()
     ben = factory.completed(study)

@@ -315,6 +315,26 @@ def test_leaving_paid_is_offered_only_past_the_deadline(study: Study) -> None:
     assert walker.page.css_first("#exit-code").text() == "SORRY-2"  # type: ignore[union-attr]
 
 
+def test_going_on_without_a_missing_pair_is_offered_only_past_the_deadline_and_when_a_later_one_is_there(
+    study: Study,
+) -> None:
+    walker = Walker(study).to_shots().answer_all()
+    walker.raw_post("wait", {"skip": "missing"})
+    assert walker.person.state == "waiting"
+    Participant.objects.update(wait_started_at=timezone.now() - timedelta(seconds=31))
+    assert not walker.get("wait").page.css("#wait-skip")
+    later = Comparison.objects.filter(participant=walker.person, kind="arms").order_by("position")[2]
+    factory.finish_texts(study, pk__in=[pk for pk in (later.generation_a_id, later.generation_b_id) if pk])
+    assert walker.get("wait").page.css("#wait-skip")
+    before = Comparison.objects.filter(participant=walker.person, position__lt=later.position)
+    missing = before.exclude(kind="attention").count()
+    assert f"skip the missing {'ones' if missing > 1 else 'one'}" in " ".join(walker.page.text().split())
+    walker.send(skip="missing")
+    assert walker.person.state == "judging"
+    void = Comparison.objects.filter(participant=walker.person, void_reason="deadline")
+    assert set(void) == set(before.exclude(kind="attention"))
+
+
 # --- the end ----------------------------------------------------------------------------------------------------------
 
 

@@ -128,10 +128,7 @@ def named_model(name: str) -> ModelSpec:
 
 def models_of(study: Study) -> dict[str, ModelSpec]:
     """The base models of a study by their names in its protocol."""
-    return {
-        name: ModelSpec(engine=model.engine, source=model.source, revision=model.revision)
-        for name, model in study.spec.models.items()
-    }
+    return {name: study.spec.base_model(name) for name in study.spec.models}
 
 
 def models_of_open_studies() -> list[ModelSpec]:

@@ -1,0 +1,127 @@
+"""Rows of one base model at work in an engine that takes them one by one: claimed as others end, ended as they come.
+
+An engine that batches by itself is kept full this way, whoever the rows are for, and a short text never waits for a
+long one. The flight belongs to one thread; a second one renews its leases.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from inference import verdicts
+from inference.contracts import Completion, InferenceError, TransientError
+from inference.engines.base import StreamingEngine
+from inference.models import Generation
+from inference.queue import Ending
+from inference.verdicts import Job, engine_request, job_of
+
+logger = logging.getLogger(__name__)
+
+# Endings that come this close together are written together.
+GATHER_S = 0.02
+# A row that an engine has held for longer is left to others (its lease is not renewed any more).
+ROW_LIMIT_S = 900.0
+
+Answer = Future[Completion | InferenceError]
+
+
+@dataclass(slots=True)
+class _Aboard:
+    row: Generation
+    claim_id: uuid.UUID
+    since: float
+    job: Job | None = None
+
+
+class Flight:
+    """The rows between claim and ending."""
+
+    def __init__(self, engine: StreamingEngine) -> None:
+        self.engine = engine
+        self._aboard: dict[Answer, _Aboard] = {}
+        self._boarding: deque[_Aboard] = deque()
+        self._refused: list[Ending] = []
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._aboard) + len(self._refused)
+
+    @property
+    def room(self) -> int:
+        """How many more rows the engine has a place for."""
+        return max(0, self.engine.slots - len(self))
+
+    def claims(self) -> dict[uuid.UUID, list[int]]:
+        """The rows held by claim: what leases are renewed for, and what a stopping process gives back."""
+        now, found = time.monotonic(), dict[uuid.UUID, list[int]]()
+        with self._lock:
+            for one in [*self._aboard.values(), *self._boarding]:
+                if now - one.since <= ROW_LIMIT_S:
+                    found.setdefault(one.claim_id, []).append(one.row.pk)
+        return found
+
+    def board(self, rows: Sequence[Generation]) -> None:
+        """Hand freshly claimed rows to the engine; one whose prompt cannot be built is ended without it."""
+        with self._lock:
+            self._boarding = deque(_Aboard(row, row.claim_id, time.monotonic()) for row in rows if row.claim_id)
+        while self._boarding:
+            one = self._boarding[0]
+            try:
+                one.job = job_of(self.engine, one.row)
+                answer = self.engine.begin(engine_request(one.job))
+            except InferenceError as error:
+                self._refused.append((one.claim_id, _of_error(one, error)))
+                answer = None
+            with self._lock:
+                self._boarding.popleft()
+                if answer is not None:
+                    self._aboard[answer] = one
+
+    def land(self, timeout_s: float) -> list[Ending]:
+        """What has ended, after waiting for the first ending at most so long, and a moment for others."""
+        if self._aboard and not self._refused:
+            wait(self._aboard, timeout_s, return_when=FIRST_COMPLETED)
+            time.sleep(GATHER_S)
+        endings, self._refused = self._refused, []
+        done = [answer for answer in self._aboard if answer.done()]
+        for answer in done:
+            with self._lock:
+                one = self._aboard.pop(answer)
+            endings.append((one.claim_id, self._verdict(one, answer)))
+        self._leave_hung()
+        return endings
+
+    def _verdict(self, one: _Aboard, answer: Answer) -> verdicts.Verdict:
+        try:
+            found = answer.result()
+        except Exception as error:  # an engine's library may raise anything
+            logger.exception("the engine failed on generation %s", one.row.pk)
+            found = TransientError(f"the engine failed: {error!r}")
+        assert one.job is not None
+        if isinstance(found, InferenceError):
+            return _of_error(one, found)
+        return verdicts.of_completion(one.job, found, self.engine.facts)
+
+    def _leave_hung(self) -> None:
+        """Forget rows that the engine has held too long; what it says of them later is not used."""
+        now = time.monotonic()
+        hung = [answer for answer, one in self._aboard.items() if now - one.since > ROW_LIMIT_S]
+        if hung:
+            logger.error("the engine has hung for %d s on %d generations: left to others", ROW_LIMIT_S, len(hung))
+        with self._lock:
+            for answer in hung:
+                self._aboard.pop(answer)
+
+
+def _of_error(one: _Aboard, error: InferenceError) -> verdicts.Verdict:
+    attempts = one.job.attempts if one.job else verdicts.attempts_of(one.row)
+    return verdicts.of_error(one.row.pk, attempts, error, budget=settings.GENERATION_MAX_ATTEMPTS)
