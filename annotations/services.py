@@ -116,16 +116,17 @@ def link_texts(rows: Iterable[Comparison]) -> None:
             cursor.execute(LINK_SQL, [list(column) for column in zip(*links, strict=True)])
 
 
-def settle(generation_id: int) -> list[int]:
-    """Make the planned pairs ready whose second text this one was; return the people whom the text concerns.
+def settle(generation_ids: Sequence[int]) -> None:
+    """Make the planned pairs ready whose second texts these were.
 
     A failed text settles nothing: its pair is voided when its person reaches it.
     """
-    concerned = Comparison.objects.filter(Q(generation_a_id=generation_id) | Q(generation_b_id=generation_id))
-    people = list(concerned.values_list("participant_id", flat=True).distinct())
-    if people:
-        _make_ready(concerned)
-    return people
+    _make_ready(Comparison.objects.filter(showing(generation_ids)))
+
+
+def showing(generation_ids: Sequence[int]) -> Q:
+    """The pairs that show one of these texts, as a condition on comparisons."""
+    return Q(generation_a_id__in=generation_ids) | Q(generation_b_id__in=generation_ids)
 
 
 def settle_person(participant_id: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from asgiref.sync import async_to_sync
@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from inference.models import Generation
 from inference.queue import silence
-from studyapp.services import texts
+from studyapp.services import settling
 
 logger = logging.getLogger(__name__)
 # The same Redis as the sockets' layer, with shorter time-outs.
@@ -41,11 +41,11 @@ def desk_of(study_id: int) -> str:
     return f"study.{study_id}"
 
 
-def generation_changed(generation_id: int) -> None:
-    """A text became ready or failed: settle its pairs, nudge the people concerned and who watches the study."""
-    nudge(texts.settle(generation_id))
-    study_id = Generation.objects.filter(pk=generation_id).values_list("study_id", flat=True).first()
-    if study_id is not None:
+def generations_changed(generation_ids: Sequence[int]) -> None:
+    """Texts became ready or failed: settle their pairs, nudge the people concerned and who watches the studies."""
+    nudge(settling.settle(generation_ids))
+    watched = Generation.objects.filter(pk__in=generation_ids).order_by().values_list("study_id", flat=True)
+    for study_id in set(watched):
         _tell_desk(study_id)
 
 

@@ -14,7 +14,8 @@ from studyapp.protocol import Protocol
 
 
 @lru_cache(maxsize=64)
-def _parsed(study_id: int, protocol_hash: str, version: int) -> Protocol:
+def spec_of(study_id: int, protocol_hash: str, version: int) -> Protocol:
+    """The parsed protocol of a study, cached by hash."""
     return Protocol.model_validate(Study.objects.values_list("protocol", flat=True).get(pk=study_id))
 
 
@@ -76,7 +77,7 @@ class Study(models.Model):
     @property
     def spec(self) -> Protocol:
         """The parsed protocol (cached by hash)."""
-        return _parsed(self.pk, self.protocol_hash, self.version)
+        return spec_of(self.pk, self.protocol_hash, self.version)
 
     @property
     def is_frozen(self) -> bool:

@@ -145,7 +145,7 @@ CELERY_BEAT_SCHEDULE = {
 
 # --- the study loop ---------------------------------------------------------------------------------------------------
 # Called on commit with a generation's id whenever it became ready or failed.
-GENERATION_LISTENERS = ["studyapp.live.generation_changed"]
+GENERATION_LISTENERS = ["studyapp.live.generations_changed"]
 BUNDLED_MODELS = BASE_DIR / "inference" / "bundled"
 GENERATION_LEASE_S = env.int("PALATE_GENERATION_LEASE_S", default=60)
 GENERATION_MAX_ATTEMPTS = env.int("PALATE_GENERATION_MAX_ATTEMPTS", default=6)

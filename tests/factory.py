@@ -127,7 +127,7 @@ def finish_texts(study: Study, **filters: Any) -> int:
         Generation.objects.filter(pk=row.pk).update(
             state="ready", text=f"An answer about it, made as text {row.pk} for this test.", words=10, claim_id=None
         )
-        judging.settle(row.pk)
+        judging.settle([row.pk])
     return len(rows)
 
 

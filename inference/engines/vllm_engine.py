@@ -2,7 +2,8 @@
 
 It runs on a GPU (requirements-gpu.txt) and, for trials and tests, on a CPU (requirements-vllm-cpu.txt). Options, part
 of the model's key, since they can change the text: `dtype` ("float32", the CPU's default, "bfloat16", the GPU's,
-"float16"), `max_context` (tokens, at most the model's own), `lora` (true: adapters may be asked for).
+"float16"), `max_context` (tokens, at most the model's own), `lora` (true: adapters may be asked for), `ignore_end`
+(true: only `max_tokens` ends a text, for measuring).
 
 What depends on the machine comes from the environment: PALATE_VLLM_MEMORY, the share of a GPU's memory (default 0.9) or
 the GiB of a CPU's cache (default 1); PALATE_VLLM_SLOTS, rows decoded at once (default 256, on a CPU 64).
@@ -53,7 +54,7 @@ ENVIRONMENT = {
 }
 SLOTS = "PALATE_VLLM_SLOTS"
 MEMORY = "PALATE_VLLM_MEMORY"
-OPTIONS = ("dtype", "lora", "max_context")
+OPTIONS = ("dtype", "ignore_end", "lora", "max_context")
 DTYPES = ("float32", "bfloat16", "float16")
 CPU_BLOCK = 32  # tokens a block of the prefix cache; the default of 128 keeps little of a participant's shots
 FINISHES: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
@@ -62,9 +63,12 @@ FINISHES: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
 class VllmEngine:
     """A model in vLLM. A request's text depends on prompt, sampling and seed alone, in any batch."""
 
-    def __init__(self, loop: Loop, prompting: Prompting, facts: EngineFacts, slots: int, lora: bool) -> None:
+    def __init__(
+        self, loop: Loop, prompting: Prompting, facts: EngineFacts, slots: int, options: dict[str, Any]
+    ) -> None:
         self.facts, self.slots = facts, slots
-        self._loop, self._prompting, self._lora = loop, prompting, lora
+        self._loop, self._prompting = loop, prompting
+        self._lora, self._endless = bool(options.get("lora")), bool(options.get("ignore_end"))
         self._adapters: dict[str, int] = {}
 
     @property
@@ -94,7 +98,7 @@ class VllmEngine:
         try:
             check_sampling(request.sampling)
             ids = self._prompting.room(request.prompt, request.sampling.max_tokens, self.facts.max_context)
-            found = self._loop.submit(ids, _params(request), self._adapter(request.adapter))
+            found = self._loop.submit(ids, self.params(request), self._adapter(request.adapter))
         except InferenceError as error:
             answer.set_result(error)
         else:
@@ -112,6 +116,20 @@ class VllmEngine:
             except InferenceError as error:
                 waiting.append(error)
         return [_scored(request, found) for request, found in zip(requests, waiting, strict=True)]
+
+    def params(self, request: EngineRequest) -> Any:
+        """vLLM's SamplingParams of a request."""
+        from vllm import SamplingParams
+
+        sampling = request.sampling
+        return SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_tokens,
+            seed=request.seed % 2**63,
+            stop=None if self._endless else list(request.prompt.stop) or None,
+            ignore_eos=self._endless,
+        )
 
     def pieces(self, text: str) -> list[str]:
         """See `Engine.pieces`."""
@@ -138,7 +156,7 @@ class VllmEngine:
         return Completion(
             id=request.id,
             text=made.text,
-            finish_reason=FINISHES.get(made.finish_reason or "", "abort"),
+            finish_reason="stop" if self._endless else FINISHES.get(made.finish_reason or "", "abort"),
             prompt_tokens=len(output.prompt_token_ids),
             completion_tokens=len(made.token_ids),
             cached_tokens=output.num_cached_tokens,
@@ -193,7 +211,7 @@ def load(spec: ModelSpec, *, bundled_root: Path) -> VllmEngine:
         can_seed=True,
         can_score=True,
     )
-    return VllmEngine(loop, prompting, facts, slots, bool(arguments["enable_lora"]))
+    return VllmEngine(loop, prompting, facts, slots, options)
 
 
 def _prepare(variables: dict[str, str]) -> None:
@@ -233,19 +251,6 @@ def _started(spec: ModelSpec, arguments: dict[str, Any]) -> Loop:
             f"vLLM does not start with {spec.source!r}: {said}: "
             "check that its files are complete and of an architecture that vLLM knows"
         ) from error
-
-
-def _params(request: EngineRequest) -> Any:
-    from vllm import SamplingParams
-
-    sampling = request.sampling
-    return SamplingParams(
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        max_tokens=sampling.max_tokens,
-        seed=request.seed % 2**63,
-        stop=list(request.prompt.stop) or None,
-    )
 
 
 def _score_params() -> Any:

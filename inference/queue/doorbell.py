@@ -81,7 +81,7 @@ def ring_on_commit(model_keys: Iterable[str]) -> None:
 
 
 def tell_on_commit(generation_ids: Iterable[int]) -> None:
-    """Call every listener with every id after the commit; a listener that fails is logged and stops nobody."""
+    """Call every listener with the ids after the commit; a listener that fails is logged and stops nobody."""
     ids = list(generation_ids)
     if ids:
         transaction.on_commit(lambda: _tell(ids), robust=True)
@@ -89,8 +89,7 @@ def tell_on_commit(generation_ids: Iterable[int]) -> None:
 
 def _tell(generation_ids: list[int]) -> None:
     for path in settings.GENERATION_LISTENERS:
-        for generation_id in generation_ids:
-            try:
-                import_string(path)(generation_id)
-            except Exception:  # the sweep settles what a listener missed
-                logger.exception("listener %s failed for generation %s", path, generation_id)
+        try:
+            import_string(path)(generation_ids)
+        except Exception:  # the sweep settles what a listener missed
+            logger.exception("listener %s failed for generations %s", path, generation_ids)

@@ -60,7 +60,7 @@ class ArmDef(Table):
         strict=True, ge=0, le=MAX_SHOTS,
     )
     flip_rate: Number = key(0.0, "Share of shots whose labels are turned round.", later=True, ge=0, le=1)
-    rationale: Flag = key(False, "Describe the user first, then answer (RAT).", later=True)
+    rationale: Flag = key(False, "Describe the user first, once a participant, then answer (RAT); own_shots only.")
     instruction: LongText | None = key(None, "Said to the model before the question; chat layout only.")
     sampling: SamplingPart = key(SamplingPart(), "What differs from [sampling].")
     samples: Literal["per_seat", "shared"] = key(

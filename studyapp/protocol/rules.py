@@ -97,6 +97,12 @@ def _arms(protocol: Protocol) -> Iterator[Fault]:
         where = f"arms.{name}"
         yield from _arm_model(where, arm, protocol)
         yield from _arm_context(where, arm)
+        if arm.rationale and arm.context != "own_shots":
+            yield (
+                f"{where}.rationale",
+                "describes a participant by their shots",
+                'write context = "own_shots", or remove it',
+            )
         if arm.context in OWN_CONTEXTS and arm.samples == "shared":
             yield (
                 f"{where}.samples",

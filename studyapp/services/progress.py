@@ -14,7 +14,7 @@ from annotations.services import Stored
 from annotations.written import Written
 from studyapp import live
 from studyapp.models import Participant
-from studyapp.services import strides, texts
+from studyapp.services import scoring, settling, strides, texts
 from studyapp.services.events import log
 
 State = Participant.State
@@ -119,8 +119,9 @@ def _after_choice(person: Participant) -> None:
         person.shots_done_at = person.last_seen_at = now
         person.save(update_fields=["shots_done_at", "last_seen_at"])
         texts.request_personal(person, person.study)
+        settling.settle_all(person)
     if coming is None:
-        texts.request_scores(person)
+        scoring.request_scores(person)
         _move(person, State.WAITING, waiting_at=now, last_seen_at=now)
         _advance(person)
     else:
@@ -200,7 +201,7 @@ def advance(participant: Participant) -> Participant:
     with transaction.atomic():
         person = lock(participant)
         if person.state in (State.WAITING, State.JUDGING):
-            texts.settle_all(person)
+            settling.settle_all(person)
             _advance(person)
     return person
 
@@ -214,7 +215,7 @@ def skip_missing(participant: Participant) -> bool:
         person = lock(participant)
         if person.state not in (State.WAITING, State.JUDGING) or not past_deadline(person):
             return False
-        texts.settle_all(person)
+        settling.settle_all(person)
         missing = selectors.missing_before_ready(person.pk)
         if missing:
             judging.waited(missing[0], _stop_clock(person, timezone.now()))
@@ -228,7 +229,7 @@ def _advance(person: Participant, coming: Comparison | None = None) -> None:
 
     `coming`: the next pair, where the caller has read it already.
     """
-    current = coming if coming is not None and _can_come(coming) else _next_after_voids(person)
+    current = coming if coming is not None and not settling.is_lost(coming) else _next_after_voids(person)
     now = timezone.now()
     if current is None:
         _stop_clock(person, now)
@@ -251,16 +252,10 @@ def _advance(person: Participant, coming: Comparison | None = None) -> None:
 def _next_after_voids(person: Participant) -> Comparison | None:
     """The next comparison; pairs reached with a failed text are voided on the way."""
     while (current := selectors.next_comparison(person.pk)) is not None:
-        if _can_come(current):
+        if not settling.is_lost(current):
             return current
         judging.void([current.pk], Comparison.VoidReason.GENERATION_FAILED)
     return None
-
-
-def _can_come(pair: Comparison) -> bool:
-    """False when a text of the pair has failed."""
-    states = {g.state for g in (pair.generation_a, pair.generation_b) if g is not None}
-    return pair.state == Comparison.State.READY or not states & {"failed", "discarded"}
 
 
 def _stop_clock(person: Participant, until: datetime) -> int:

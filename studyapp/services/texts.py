@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
-from math import ceil, floor
+from dataclasses import replace
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from annotations.models import Comparison, Preference
-from annotations.services import link_texts, settle_person, void
-from annotations.services import settle as settle_text
+from annotations.services import link_texts
 from annotations.written import Written
 from inference import queue
 from inference.contracts import GenerationRequest, Shot
 from inference.models import Generation, Need
-from inference.prompts import continuation
 from studyapp.models import Participant, Question, Seat, Study
 from studyapp.protocol import Protocol
-
-READY = Generation.State.READY
 
 
 def replicate_of(spec: Protocol, arm: str, seat_number: int) -> int:
@@ -34,14 +29,18 @@ def is_personal(spec: Protocol, arm: str) -> bool:
     return spec.arms[arm].context != "none"
 
 
-def request_for(spec: Protocol, arm: str, question: str, shots: tuple[Shot, ...] = ()) -> GenerationRequest:
-    """The frozen request of one text."""
+def request_for(
+    spec: Protocol, arm: str, question: str, shots: tuple[Shot, ...] = (), description: str | None = None
+) -> GenerationRequest:
+    """The frozen request of one answer; `description` is what RAT's first step wrote of the participant."""
     definition = spec.arms[arm]
     return GenerationRequest(
         model=spec.model_spec(arm),
         layout=spec.models[definition.model].layout,
         question=question,
         shots=shots,
+        description=description,
+        rationale=definition.rationale,
         instruction=definition.instruction,
         adapter=spec.models[definition.model].adapter,
         sampling=spec.arm_sampling(arm),
@@ -95,60 +94,57 @@ def link_ready_made(study: Study, rows: list[Comparison]) -> None:
     _request(study, None, Need.STOCK, sides, ())
 
 
-def settle_all(participant: Participant) -> None:
-    """Settle every pair of a person: what the wait page's poll and the sweep call, should a bell have been lost."""
-    pairs, spec = Comparison.objects.filter(participant=participant), participant.study.spec
-    match_lengths(pairs, spec)
-    void_unmatched(pairs, spec)
-    settle_person(participant.pk)
-
-
 def request_personal(participant: Participant, study: Study) -> None:
-    """The last shot is stored: ask for every text made from this person's shots, and for live null texts."""
+    """The last shot is stored: ask for every text made from this person's shots, and for live null texts.
+
+    An arm with a rationale is asked for its description of the person; its answers follow when that is there.
+    """
     spec = study.spec
     rows = _PAIRS.all(participant.pk)
-    sides = [(row, side) for row in rows for side in "ab" if _is_live(spec, row, side)]
-    _request(study, participant.pk, Need.PERSONAL, sides, own_shots(participant))
+    shots = own_shots(participant)
+    live = [(row, side) for row in rows for side in "ab" if _is_live(spec, row, side)]
+    sides = [(row, side) for row, side in live if not spec.arms[_arm(row, side)].rationale]
+    _request(study, participant.pk, Need.PERSONAL, sides, shots)
     link_texts({row.pk: row for row, _ in sides}.values())
-    settle_all(participant)
+    first: dict[str, Comparison] = {}
+    for row, side in live:
+        if spec.arms[_arm(row, side)].rationale:
+            first.setdefault(_arm(row, side), row)
+    queue.request_many([_description(study, participant.pk, arm, row, shots) for arm, row in first.items()])
 
 
-def settle(generation_id: int) -> list[int]:
-    """A text came or failed: match the other text of its pairs to it, settle them; the people whom it concerns."""
-    pairs = Comparison.objects.filter(Q(generation_a_id=generation_id) | Q(generation_b_id=generation_id))
-    study = Study.objects.filter(generations=generation_id).first()
-    if study is None:
-        return []
-    match_lengths(pairs, study.spec)
-    void_unmatched(pairs, study.spec)
-    return settle_text(generation_id)
-
-
-def match_lengths(pairs: QuerySet[Comparison], spec: Protocol) -> None:
-    """Where one text of a planned pair is there, ask for the other within [normalise] pair_ratio of its words.
-
-    Whichever comes second, of either arm. Nothing that is there is made again.
-    """
-    ratio, windows = spec.normalise.pair_ratio, dict[int, tuple[int, int]]()
-    planned = pairs.filter(state=Comparison.State.PLANNED)
-    for sides in planned.values_list(*(f"generation_{s}{f}" for s in "ab" for f in ("_id", "__state", "__words"))):
-        for (_, state, words), (other, missing, _) in ((sides[:3], sides[3:]), (sides[3:], sides[:3])):
-            if state == READY and words and missing in ("queued", "running"):
-                windows[other] = (ceil(words / ratio), floor(words * ratio))
-    if windows:
-        queue.narrow(windows)
-
-
-def void_unmatched(pairs: QuerySet[Comparison], spec: Protocol) -> None:
-    """Void planned pairs of two texts of which one was not sampled as the protocol says for its arm."""
-    there = pairs.filter(state=Comparison.State.PLANNED, generation_a__state=READY, generation_b__state=READY)
-    expected = {arm: asdict(spec.arm_sampling(arm)) for arm in spec.arms}
-    rows = there.values_list(
-        "id", "arm_a", "generation_a__request__sampling", "arm_b", "generation_b__request__sampling"
+def _description(study: Study, owner_id: int, arm: str, row: Comparison, shots: tuple[Shot, ...]) -> queue.Order:
+    """RAT's first step, once a participant: asked with the prompt of their first judged question."""
+    spec = study.spec
+    request = request_for(spec, arm, row.question.text, latest(shots, spec.arm_shots(arm)))
+    return queue.Order(
+        study_id=study.pk,
+        owner_id=owner_id,
+        arm=arm,
+        question_id=row.question_id,
+        request=replace(request, purpose="description", window=None),
+        need=Need.PERSONAL,
+        position=0,
     )
-    wrong = [pk for pk, *sides in rows if (expected.get(sides[0]), expected.get(sides[2])) != (sides[1], sides[3])]
-    if wrong:
-        void(wrong, Comparison.VoidReason.UNMATCHED)
+
+
+def descriptions_of(participant_id: int) -> QuerySet[Generation]:
+    """What RAT's first step writes of a person, one an arm."""
+    return Generation.objects.filter(owner_id=participant_id, purpose=Generation.Purpose.DESCRIPTION)
+
+
+def request_described(participant: Participant, arm: str, description: str) -> None:
+    """RAT's second step: ask for the answers of an arm whose description of this person is there. Idempotent."""
+    rows = _PAIRS.all(participant.pk)
+    sides = [
+        (row, side)
+        for row in rows
+        for side in "ab"
+        if _arm(row, side) == arm and getattr(row, f"generation_{side}_id") is None
+    ]
+    if sides:
+        _request(participant.study, participant.pk, Need.PERSONAL, sides, own_shots(participant), description)
+        link_texts({row.pk: row for row, _ in sides}.values())
 
 
 _SHOTS = Written(
@@ -179,47 +175,12 @@ def latest(shots: tuple[Shot, ...], number: int) -> tuple[Shot, ...]:
     return shots[-number:] if number else ()
 
 
-def request_scores(participant: Participant) -> None:
-    """The last pair is labelled: ask what every personalised arm thinks of both answers of each probe.
-
-    Nobody waits for these. The reference is the arm's model, or the one that it names, without the shots.
-    """
-    study, shots = participant.study, own_shots(participant)
-    spec = study.spec
-    probes = Preference.objects.filter(participant=participant, role=Preference.Role.PROBE, choice__isnull=False)
-    orders = []
-    for arm in (name for name in spec.compared_arms if is_personal(spec, name)):
-        used, reference = latest(shots, spec.arm_shots(arm)), _reference(spec, arm)
-        for probe in probes.select_related("question", "first", "second").order_by("position"):
-            request = request_for(spec, arm, probe.question.text, used)
-            for candidate in (probe.first, probe.second):
-                orders.append(
-                    queue.ScoreOrder(
-                        study_id=study.pk,
-                        owner_id=participant.pk,
-                        arm=arm,
-                        probe_id=probe.pk,
-                        candidate_id=candidate.pk,
-                        request=request,
-                        continuation=continuation(request.layout, candidate.text),
-                        reference=reference,
-                        position=probe.position,
-                    )
-                )
-    queue.request_scores(orders)
-
-
-def _reference(spec: Protocol, arm: str) -> queue.Reference:
-    name = spec.models[spec.arms[arm].model].reference
-    if name is None:
-        return queue.Reference(spec.model_spec(arm), spec.models[spec.arms[arm].model].adapter)
-    return queue.Reference(spec.base_model(name), spec.models[name].adapter)
-
-
 def hurry(participant: Participant) -> None:
     """Somebody waits: their next text goes before everyone's later ones."""
     rows = Comparison.objects.filter(participant=participant, state=Comparison.State.PLANNED)
     wanted = [pk for pair in rows.values_list("generation_a_id", "generation_b_id") for pk in pair if pk]
+    if any(arm.rationale for arm in participant.study.spec.arms.values()):
+        wanted += descriptions_of(participant.pk).values_list("id", flat=True)
     if wanted:
         queue.raise_need(wanted, Need.WAITING)
 
@@ -238,7 +199,12 @@ def _is_live(spec: Protocol, row: Comparison, side: str) -> bool:
 
 
 def _request(
-    study: Study, owner_id: int | None, need: int, sides: list[tuple[Comparison, str]], shots: tuple[Shot, ...]
+    study: Study,
+    owner_id: int | None,
+    need: int,
+    sides: list[tuple[Comparison, str]],
+    shots: tuple[Shot, ...],
+    description: str | None = None,
 ) -> None:
     spec = study.spec
     orders = []
@@ -251,7 +217,7 @@ def _request(
                 owner_id=owner_id,
                 arm=arm,
                 question_id=row.question_id,
-                request=request_for(spec, arm, row.question.text, used),
+                request=request_for(spec, arm, row.question.text, used, description),
                 replicate=0 if owner_id else (row.replicate_a if side == "a" else row.replicate_b),
                 need=need,
                 position=row.position if owner_id else row.seat.number * 100 + row.position,

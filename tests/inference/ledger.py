@@ -19,8 +19,8 @@ State, Outcome = Generation.State, Attempt.Outcome
 heard: list[int] = []
 
 
-def listener(generation_id: int) -> None:
-    heard.append(generation_id)
+def listener(generation_ids: list[int]) -> None:
+    heard.extend(generation_ids)
 
 
 def a_ledger(text: str = "A good morning is slow.", **changes: Any) -> Ledger:

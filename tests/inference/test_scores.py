@@ -28,8 +28,7 @@ from inference.queue.scores import claim_scores, end_scores
 from inference.runner import Runner
 from inference.scores import score_rows
 from studyapp.models import Study
-from studyapp.services import leaving
-from studyapp.services import texts as asking
+from studyapp.services import leaving, scoring
 from tests import factory
 from tests.inference.drained import wait_until
 
@@ -96,7 +95,7 @@ def test_a_score_holds_the_text_with_and_without_the_shots() -> None:
 def test_asking_again_changes_nothing() -> None:
     person = factory.elicited(factory.open_study())
     before = list(Score.objects.order_by("pk").values_list("pk", "state"))
-    asking.request_scores(person)
+    scoring.request_scores(person)
     assert list(Score.objects.order_by("pk").values_list("pk", "state")) == before
 
 

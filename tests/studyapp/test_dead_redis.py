@@ -123,7 +123,7 @@ def test_a_finished_text_does_not_hold_its_worker_up(redis: Redis, trouble: Trou
     ids = list(Generation.objects.filter(owner=person).values_list("pk", flat=True))
     fresh()
     with trouble(redis):
-        took = seconds(lambda: [live.generation_changed(pk) for pk in ids])
+        took = seconds(lambda: [live.generations_changed([pk]) for pk in ids])
         assert seconds(live.delivered) < PATIENCE_S
     assert len(ids) > 2
     assert took < 0.9

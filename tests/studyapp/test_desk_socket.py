@@ -81,7 +81,7 @@ async def test_a_finished_text_is_told_with_the_same_bytes_whichever_arm_it_is_o
         generation = await Generation.objects.filter(study=study, arm=arm).afirst()
         assert generation is not None
         live.pace.forget()
-        await database_sync_to_async(live.generation_changed)(generation.pk)
+        await database_sync_to_async(live.generations_changed)([generation.pk])
         frames.add(await socket.hear())
     assert frames == {sockets.LOOK}
     await socket.close()

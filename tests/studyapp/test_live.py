@@ -74,7 +74,7 @@ async def test_a_finished_text_nudges_its_person_and_nobody_else(anna: Participa
     hers, his = await opened(anna), await opened(ben)
     generation = await Generation.objects.filter(owner=anna).afirst()
     assert generation is not None
-    await sync_to_async(live.generation_changed)(generation.pk)
+    await sync_to_async(live.generations_changed)([generation.pk])
     assert json.loads(await hers.hear()) == LOOK
     assert await his.receive_nothing(timeout=0.5)
     await hers.close()
@@ -85,7 +85,7 @@ async def test_every_frame_is_the_same_whichever_arm_finished(anna: Participant)
     socket = await opened(anna)
     frames = set()
     async for generation in Generation.objects.filter(owner=anna):
-        await sync_to_async(live.generation_changed)(generation.pk)
+        await sync_to_async(live.generations_changed)([generation.pk])
         frames.add(await socket.hear())
     assert frames == {sockets.LOOK}
     await socket.close()
@@ -152,7 +152,7 @@ def test_with_redis_dead_a_text_is_settled_all_the_same(anna: Participant, setti
     assert row is not None
     for pk in (row.generation_a_id, row.generation_b_id):  # type: ignore[attr-defined]
         Generation.objects.filter(pk=pk).update(state="ready", text="A text.", claim_id=None)
-        live.generation_changed(pk)
+        live.generations_changed([pk])
     row.refresh_from_db()
     assert row.state == "ready"
 
@@ -160,7 +160,7 @@ def test_with_redis_dead_a_text_is_settled_all_the_same(anna: Participant, setti
 def test_a_text_of_nobody_nudges_nobody(study: Study) -> None:
     spare = Generation.objects.filter(study=study, owner=None).last()
     assert spare is not None
-    live.generation_changed(spare.pk)
+    live.generations_changed([spare.pk])
     live.nudge([])
     assert get_channel_layer() is not None
 

@@ -14,7 +14,7 @@ from inference.queue import waiting_keys
 from inference.runner import Runner
 from inference.verdicts import job_of
 from studyapp.models import Participant, Study
-from studyapp.services import progress, texts
+from studyapp.services import progress, settling
 from tests import factory
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -24,7 +24,7 @@ State, Outcome = Generation.State, Attempt.Outcome
 def arrive(generation: Generation, words: int) -> None:
     """The text of `generation` comes, `words` long, as the listener hears of it."""
     Generation.objects.filter(pk=generation.pk).update(state=State.READY, words=words, text="word " * words)
-    texts.settle(generation.pk)
+    settling.settle([generation.pk])
 
 
 def first_pair(person: Participant) -> Comparison:

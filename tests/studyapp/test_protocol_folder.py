@@ -202,7 +202,6 @@ class TestAvailability:
             ('layout = "fspo"', 'layout = "fspo"\nresponses = "r.jsonl"', "models.tuned.responses"),
             ('context = "own_shots"', 'context = "donor_shots"', "arms.fspo.context"),
             ('context = "own_shots"', 'context = "own_shots"\nflip_rate = 0.5', "arms.fspo.flip_rate"),
-            ('context = "own_shots"', 'context = "own_shots"\nrationale = true', "arms.fspo.rationale"),
             ('context = "own_shots"', 'context = "own_shots"\npool = "others"', "arms.fspo.pool"),
             ('context = "own_shots"', 'context = "own_shots"\nmax_uses = 2', "arms.fspo.max_uses"),
             ('overlap = "none"', 'overlap = "factor"', "elicitation.overlap"),

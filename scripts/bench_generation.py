@@ -1,0 +1,380 @@
+"""make bench-generation: what the workers cost and how fast they are, side by side on this machine.
+
+    scripts/bench_generation.py [SECTION...] [--people 200] [--answers 11] [--tokens 128] [--json FILE]
+
+Sections: `throughput` (through Django, Celery and vLLM; the same prompts given at once to vLLM's offline engine; one at
+a time; the transformers engine), `cost` (CPU a generation, scripted engine), `growth` (generations a second with 1,000,
+10,000 and 100,000 rows in the table). All of them without a name. Its own Postgres and Redis in a temporary folder. On
+a GPU the same commands use it; `--model` takes another model folder there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import django
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+from bench_web import cpu_of  # noqa: E402
+
+from inference.contracts import Completion, EngineRequest, GenerationRequest, ModelSpec, Sampling, Shot  # noqa: E402
+from studyapp.embedded import Servers  # noqa: E402
+from studyapp.processes import end  # noqa: E402
+
+BUNDLED = "bundled:palate-1"
+ALONE = 24  # requests made one after another
+TRANSFORMERS = 176  # requests of the transformers engine's run
+GROWTH = (1_000, 10_000, 100_000)
+GROWTH_BATCH = 1_000
+LIMIT_S = 1_500
+Figures = dict[str, Any]
+
+
+# ---------------------------------------------------------------------------------------------------------- requests
+
+
+def requests_of(people: int, answers: int, tokens: int, spec: ModelSpec) -> list[list[GenerationRequest]]:
+    """A list a participant: FSPO requests with the demo study's questions, eight shots of their own, one a question."""
+    questions = rows_of("questions.jsonl")
+    texts: dict[str, list[str]] = {}
+    for row in rows_of("candidates.jsonl"):
+        texts.setdefault(row["question"], []).append(row["text"])
+    asked = [row["text"] for row in questions if row["use"] == "judge"]
+    named = {row["id"]: row["text"] for row in questions}
+    found = []
+    for person in range(people):
+        rng = random.Random(person)
+        shots = tuple(Shot(named[key], *rng.sample(texts[key], 2)) for key in rng.sample(sorted(texts), 8))
+        found.append([
+            GenerationRequest(spec, "fspo", question, shots, sampling=Sampling(0.7, 0.95, tokens))
+            for question in rng.sample(asked, answers)
+        ])  # fmt: skip
+    return found
+
+
+def rows_of(name: str) -> list[dict[str, Any]]:
+    """The rows of a file of the demo study."""
+    return [json.loads(line) for line in (ROOT / "studies" / "demo" / name).read_text().splitlines() if line.strip()]
+
+
+def engine_requests(given: Sequence[GenerationRequest]) -> list[EngineRequest]:
+    """The same requests as an engine takes them."""
+    from inference.prompts import build
+
+    return [EngineRequest(str(n), build(request), request.sampling, n) for n, request in enumerate(given)]
+
+
+# ----------------------------------------------------------------------------------------------------------- the site
+
+
+@contextmanager
+def site(data: Path) -> Iterator[Servers]:
+    """Postgres and Redis of its own, migrated, with Django set up on them."""
+    servers = Servers(data)
+    os.environ.update(servers.environ() | {"PALATE_HTTPS": "0", "SECRET_KEY": "bench " * 12})
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "studyapp.settings")
+    django.setup()
+    from django.core.management import call_command
+    from django.db import connections
+
+    try:
+        call_command("migrate", verbosity=0)
+        yield servers
+    finally:
+        connections.close_all()
+        servers.stop()
+
+
+@contextmanager
+def worker(log: Path) -> Iterator[psutil.Process]:
+    """A `manage.py worker` process."""
+    with log.open("ab") as out:
+        process = subprocess.Popen([sys.executable, "manage.py", "worker"], cwd=ROOT, stdout=out, stderr=out)
+    try:
+        yield psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        try:
+            process.wait(40)
+        except subprocess.TimeoutExpired:
+            end(process.pid)
+
+
+def ask(given: Sequence[Sequence[GenerationRequest]]) -> list[int]:
+    """Ask for the requests, a list a participant, as the web process does; the rows' ids."""
+    from inference import queue
+    from inference.models import Need
+    from studyapp.models import Participant, Question, Study
+
+    study = Study.objects.create(slug=f"bench-{time.monotonic_ns()}", title="Bench", protocol={}, seed=7)
+    keys = {request.question for requests in given for request in requests}
+    Question.objects.bulk_create(
+        Question(study=study, key=f"q{n}", use="judge", domain="d", text=text) for n, text in enumerate(sorted(keys))
+    )
+    number = dict(Question.objects.filter(study=study).values_list("text", "id"))
+    ids: list[int] = []
+    for requests in given:
+        person = Participant.objects.create(study=study)
+        ids += queue.request_many([
+            queue.Order(study.pk, person.pk, "fspo", number[request.question], request, 0, Need.PERSONAL, place)
+            for place, request in enumerate(requests)
+        ])  # fmt: skip
+    return ids
+
+
+def await_end(ids: Sequence[int]) -> None:
+    """Until every row is ready or failed. Raises SystemExit when that takes too long."""
+    from inference.models import Generation
+
+    limit = time.monotonic() + LIMIT_S
+    while Generation.objects.filter(pk__gte=min(ids), pk__lte=max(ids), state__in=["queued", "running"]).exists():
+        if time.monotonic() > limit:
+            raise SystemExit(f"not done within {LIMIT_S} s")
+        time.sleep(0.2)
+
+
+def span_of(ids: Sequence[int]) -> tuple[float, int]:
+    """Seconds from the first claim to the last ending, and tokens made, failed tries included."""
+    from django.db.models import Max, Min, Sum
+
+    from inference.models import Attempt
+
+    tries = Attempt.objects.filter(generation_id__gte=min(ids), generation_id__lte=max(ids))
+    found = tries.aggregate(began=Min("started_at"), ended=Max("finished_at"), tokens=Sum("completion_tokens"))
+    return (found["ended"] - found["began"]).total_seconds(), int(found["tokens"] or 0)
+
+
+# ----------------------------------------------------------------------------------------------------------- sections
+
+
+def throughput(options: argparse.Namespace, folder: Path) -> Figures:
+    """Tokens a second of one and the same prompts, by way of Palate, at once, one by one, and by transformers."""
+    from inference.models import Generation
+
+    spec = ModelSpec("vllm", options.model, options={"ignore_end": True})
+    given = requests_of(options.people, options.answers, options.tokens, spec)
+    flat = [request for requests in given for request in requests]
+    with worker(folder / "worker.log"):
+        warm = ask([requests[:2] for requests in requests_of(1, 2, 8, spec)])
+        await_end(warm)
+        ids = ask(given)
+        await_end(ids)
+    seconds, tokens = span_of(ids)
+    from django.db.models import Sum
+
+    rows = Generation.objects.filter(pk__in=ids)
+    sums = rows.aggregate(cached=Sum("cached_tokens"), prompts=Sum("prompt_tokens"))
+    figures = {
+        "requests": len(ids),
+        "ready": rows.filter(state="ready").count(),
+        "palate_tokens_s": tokens / seconds,
+        "prompt_tokens": sums["prompts"],
+        "cached_share": (sums["cached"] or 0) / sums["prompts"] if sums["prompts"] else None,
+    }
+    return figures | apart("offline", options, flat) | apart("alone", options, flat[:: max(1, len(flat) // ALONE)])
+
+
+def apart(which: str, options: argparse.Namespace, given: Sequence[GenerationRequest]) -> Figures:
+    """Measure in a process of its own, so that no engine shares memory or threads with another."""
+    payload = json.dumps([request.to_json() for request in given])
+    command = [sys.executable, __file__, "--apart", which]
+    done = subprocess.run(command, cwd=ROOT, input=payload, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{which}: {done.stderr[-2000:]}")
+    found: Figures = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def measured_apart(which: str, given: Sequence[GenerationRequest]) -> Figures:
+    """`offline`: all prompts at once in vLLM's LLM, and by the transformers engine; `alone`: one after another."""
+    from inference.engines import load_engine
+
+    bundled = ROOT / "inference" / "bundled"
+    asked = engine_requests(given)
+    engine: Any = load_engine(given[0].model, bundled_root=bundled)
+    if which == "alone":
+        engine.generate(asked[:1])
+        began = time.monotonic()
+        tokens = sum(made(engine.generate([one])[0]) for one in asked)
+        return {"alone_tokens_s": tokens / (time.monotonic() - began)}
+    # vLLM's own engine, fed with everything before its first step: what `LLM.generate` does.
+    inner = engine._loop._engine
+    engine.generate(asked[:2])
+    engine._loop.stop()
+    for number, one in enumerate(asked):
+        ids = engine._prompting.tokens(one.prompt.text)
+        inner.add_request(f"all-{number}", {"prompt_token_ids": ids}, engine.params(one))
+    began, tokens = time.monotonic(), 0
+    while inner.has_unfinished_requests():
+        tokens += sum(len(out.outputs[0].token_ids) for out in inner.step() if out.finished)
+    found = {"offline_tokens_s": tokens / (time.monotonic() - began)}
+    plain = load_engine(ModelSpec("transformers", given[0].model.source), bundled_root=bundled)
+    some = asked[:TRANSFORMERS]
+    began = time.monotonic()
+    written = sum(made(answer) for answer in plain.generate(some))
+    return found | {"transformers_tokens_s": written / (time.monotonic() - began)}
+
+
+def made(answer: Any) -> int:
+    """New tokens of an answer."""
+    if not isinstance(answer, Completion):
+        raise SystemExit(f"no text came: {answer}")
+    return answer.completion_tokens
+
+
+def cost(options: argparse.Namespace, folder: Path, servers: Servers) -> Figures:
+    """CPU a generation, by process, of everything that is ours: the scripted engine costs nearly nothing."""
+    spec = ModelSpec("scripted", "cost", options={"slots": 64, "words": [40, 80]})
+    given = requests_of(options.people, options.answers, options.tokens * 4, spec)
+    assert servers.postgres.pid() is not None
+    assert servers.redis.pid() is not None
+    with worker(folder / "cost.log") as process:
+        await_end(ask([requests[:2] for requests in requests_of(1, 2, 512, spec)]))
+        parts = {
+            "engine process": [process],
+            "postgres": [psutil.Process(servers.postgres.pid() or 0)],
+            "redis": [psutil.Process(servers.redis.pid() or 0)],
+            "asking": [psutil.Process()],
+        }
+        before = {name: cpu_of(roots) for name, roots in parts.items()}
+        ids = ask(given)
+        asked = cpu_of(parts["asking"]) - before["asking"]
+        await_end(ids)
+        used = {name: cpu_of(roots) - before[name] for name, roots in parts.items()} | {"asking": asked}
+    each = {f"cpu_ms_{name.replace(' ', '_')}": 1000 * seconds / len(ids) for name, seconds in used.items()}
+    return each | {"cpu_ms": sum(each.values())}
+
+
+def growth(options: argparse.Namespace, folder: Path) -> Figures:
+    """Generations a second with more and more rows in the table."""
+    from django.db import connection
+
+    from inference.models import Generation
+
+    spec = ModelSpec("scripted", "growth", options={"slots": 64, "words": [40, 80]})
+    per_person = requests_of(GROWTH_BATCH // 10, 10, 512, spec)
+    found: Figures = {}
+    with worker(folder / "growth.log"):
+        for size in GROWTH:
+            while (missing := size - Generation.objects.count()) > 0:
+                fill(min(missing, 20_000), per_person[0][0])
+            with connection.cursor() as cursor:
+                cursor.execute("ANALYZE")
+            ids = ask(per_person)
+            await_end(ids)
+            seconds, _ = span_of(ids)
+            found[f"generations_s_at_{size}"] = len(ids) / seconds
+    return found
+
+
+def fill(count: int, request: GenerationRequest) -> None:
+    """Ready rows of an earlier study."""
+    from inference.models import Generation
+    from studyapp.models import Question, Study
+
+    study = Study.objects.create(slug=f"old-{time.monotonic_ns()}", title="Old", protocol={}, seed=1)
+    question = Question.objects.create(study=study, key="q", use="judge", domain="d", text="Why?")
+    row = request.to_json()
+    Generation.objects.bulk_create(
+        (
+            Generation(
+                study=study, arm="base", question=question, replicate=number, request=row, state="ready",
+                model_key=request.model.key, context_hash=request.context_hash, prompt="p " * 400, text="word " * 60,
+            )
+            for number in range(count)
+        ),
+        batch_size=1000,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------------------- the program
+
+
+ROWS = (
+    ("tokens/s through Django, Celery and vLLM", "palate_tokens_s", None),
+    ("tokens/s of the same prompts given to vLLM at once", "offline_tokens_s", None),
+    ("  Palate's share of that", ("palate_tokens_s", "offline_tokens_s"), ">= 0.9"),
+    ("tokens/s one request at a time", "alone_tokens_s", None),
+    ("  Palate's times as many", ("palate_tokens_s", "alone_tokens_s"), ">= 8"),
+    ("tokens/s of the transformers engine, texts that end by themselves", "transformers_tokens_s", None),
+    ("prompt tokens from the prefix cache", "cached_share", ">= 0.8"),
+    ("CPU ms a generation", "cpu_ms", "<= 4"),
+    ("  of it in the engine's process", "cpu_ms_engine_process", "<= 1"),
+    ("  in Postgres", "cpu_ms_postgres", None),
+    ("  in Redis", "cpu_ms_redis", None),
+    ("  asking", "cpu_ms_asking", None),
+    *((f"generations/s with {size:,} rows in the table", f"generations_s_at_{size}", None) for size in GROWTH),
+    ("  slowest over fastest", tuple(f"generations_s_at_{size}" for size in GROWTH), ">= 0.85"),
+)
+
+
+def table(figures: Figures) -> str:
+    """The figures beside their bars."""
+    lines = ["| figure | measured | bar |", "|---|---|---|"]
+    for name, key, bar in ROWS:
+        keys = (key,) if isinstance(key, str) else key
+        values = [figures.get(one) for one in keys]
+        if any(value is None for value in values):
+            continue
+        value = values[0] if len(values) == 1 else min(values) / max(values)
+        if len(values) == 2:
+            value = values[0] / values[1]
+        lines.append(f"| {name} | {value:,.2f} | {bar or ''} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the sections and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help="throughput, cost, growth; all without a name")
+    parser.add_argument("--people", type=int, default=200)
+    parser.add_argument("--answers", type=int, default=11)
+    parser.add_argument("--tokens", type=int, default=128, help="new tokens a text")
+    parser.add_argument("--model", default=BUNDLED, help="model of the throughput section")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--apart", choices=["offline", "alone"], help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.apart:
+        given = [GenerationRequest.from_json(one) for one in json.load(sys.stdin)]
+        print(json.dumps(measured_apart(options.apart, given)))
+        return
+    wanted = options.sections or ["throughput", "cost", "growth"]
+    if unknown := sorted(set(wanted) - {"throughput", "cost", "growth"}):
+        parser.error(f"there is no section {unknown[0]!r}: throughput, cost, growth")
+    figures: Figures = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        "people": options.people,
+        "answers": options.answers,
+        "new_tokens": options.tokens,
+    }
+    with tempfile.TemporaryDirectory(prefix="palate-bench-") as folder, site(Path(folder) / "data") as servers:
+        if "throughput" in wanted:
+            figures |= throughput(options, Path(folder))
+        if "cost" in wanted:
+            figures |= cost(options, Path(folder), servers)
+        if "growth" in wanted:
+            figures |= growth(options, Path(folder))
+    print(table(figures))
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
