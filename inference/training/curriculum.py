@@ -1,56 +1,72 @@
 """Rows that grow the inference of taste in a model that starts from nothing.
 
-A small model learns to read a taste off its shots when every pair forces the sign: the preferred answer is wholly in
-the user's style and the other wholly against it. `forced` is annealed to pairs as a questionnaire asks them. It learns
-it within a hundred steps, and not at all in ten times as many otherwise, from answers in shorthand: one phrase an idea
-and no names, so that little in them is chance. `brief` is annealed to whole sentences. To set the dispreferred answer
-against the preferred one, and not to read the preferred one alone, it learns from pairs that share more and more:
-`turned` is annealed from every respect to one. Half of the subjects have made-up names, so that naming the subject is
-copying and not remembering.
+A small model does not find the inference in prompts as they are served: whole answers are mostly chance, what sets the
+preferred one against the other cancels out while both are read alike, and a pair that tells everything teaches to read
+the last pair alone. It finds it step by step, within minutes:
 
-A row is a function of its random stream alone.
+1. `sketch` rows: the sections of the shots without questions, an answer being one phrase an idea. A forced pair has the
+   preferred answer wholly in the user's style and the other wholly against it; where one of the two speaks of something
+   else (`alone`), the model must know which of the two it reads.
+2. `noise` turns ideas of forced pairs round, so that all shots have to be read and not the nearest one.
+3. Pairs as a questionnaire asks them (`forced` falls to 0), and then whole sentences.
+
+Half of the subjects have made-up names, so that naming the subject is copying and not remembering. A row is a function
+of its random stream alone.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from inference.contracts import Shot
-from inference.prompts import description_target, fspo_prompt, fspo_target
+from inference.prompts import (
+    DISPREFERRED_HEADING,
+    PREFERRED_HEADING,
+    description_target,
+    fspo_prompt,
+    fspo_target,
+)
+from inference.training.fewshot import Kind
 from inference.world.answers import (
     LONG,
     SHORT,
     STRAY,
     Plan,
     Writer,
+    draw_plan,
     draw_shots,
     level_plan,
     review_plan,
     views_plan,
     write,
 )
-from inference.world.forms import DOMAINS, FORMS, Idea
+from inference.world.forms import DOMAINS, EXPLANATIONS, FORMS, Idea
 from inference.world.names import made_up
 from inference.world.subjects import ASKED, Question, draw_question
 from inference.world.users import LEVELS, LevelUser, Persona, ReviewUser, User, describe, users
 
-BRIEF = "It"  # begins an answer in shorthand, so that its first phrase is a token like the others
+FIRST_WORD = "It"  # of a sketched answer, so that its first phrase is a token like the others
 MADE_UP = 0.5  # share of questions about a made-up subject
+Form = Literal["whole", "sketch"]
+"""Prompts and answers as they are served, or bare sections of phrases."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ease:
     """How easily a row's shots tell the taste, as chances from 0 to 1.
 
-    `forced`: a shot forces the sign, instead of being a pair of a questionnaire; `turned`: such a pair differs in a
-    further respect, one being sure; `brief`: the row's answers are in shorthand.
+    `forced`: a shot forces the sign, instead of being a pair of a questionnaire. Of forced pairs, `turned`: the two
+    differ in a further respect, one being sure; `alone`: one of the two speaks of another domain; `noise`: an idea says
+    the opposite.
     """
 
     forced: float = 0.0
     turned: float = 1.0
-    brief: float = 0.0
+    alone: float = 0.0
+    noise: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,43 +77,45 @@ class Row:
     target: str
 
 
-def draw_row(kind: str, shots: int, ease: Ease, rng: random.Random) -> Row:
-    """A row of a fresh user of any domain, after `shots` shots.
+def draw_row(kind: Kind, shots: int, ease: Ease, rng: random.Random, form: Form = "whole") -> Row:
+    """A row of a fresh user of any domain, after `shots` shots. Answers are wholly in the user's style.
 
-    `kind` says what is to be written, as in `fewshot.Kind`. Answers are wholly in the user's style.
+    A sketch is always an answer.
     """
     user = rng.choice(users(rng.choice(DOMAINS), "train"))
     asked = [ask(user.domain, rng) for _ in range(shots + 1)]
-    put = rng.choice((shorthand, plainest)) if rng.random() < ease.brief else write
+    put = write if form == "whole" else sketch
     context = [
-        _forced_shot(user, question, ease.turned, rng, put) if rng.random() < ease.forced else shot
+        _forced_shot(user, question, ease, rng, put) if rng.random() < ease.forced else shot
         for question, shot in zip(asked, draw_shots(user, asked[:-1], rng, put), strict=False)
     ]
-    return _row(kind, user, context, asked[-1], rng, put)
+    if form == "whole":
+        return _row(kind, user, context, asked[-1], rng)
+    answer = sketch(asked[-1], style_of(user, rng), rng)
+    return Row("".join(map(_sections, context)), fspo_target(answer))
 
 
-def shorthand(question: Question, plan: Plan, rng: random.Random) -> str:
-    """The plan without what opens its sentences: a predicate an idea."""
-    return " ".join([BRIEF, *(rng.choice(_predicates(idea)) for idea in plan)])
+def sketch(question: Question, plan: Plan, rng: random.Random) -> str:
+    """The plan without what opens its sentences: a phrase an idea."""
+    return " ".join([FIRST_WORD, *(rng.choice(_predicates(idea)) for idea in plan)])
 
 
-def plainest(question: Question, plan: Plan, rng: random.Random) -> str:
-    """Shorthand that puts an idea always in the same words."""
-    return " ".join([BRIEF, *(_predicates(idea)[0] for idea in plan)])
+def _sections(shot: Shot) -> str:
+    return f"{PREFERRED_HEADING}{shot.preferred}\n{DISPREFERRED_HEADING}{shot.dispreferred}\n"
 
 
 def _predicates(idea: Idea) -> Sequence[str]:
     return FORMS[idea.domain][idea.aspect].predicates[idea.value]
 
 
-def _row(kind: str, user: User, context: Sequence[Shot], question: Question, rng: random.Random, put: Writer) -> Row:
+def _row(kind: Kind, user: User, context: Sequence[Shot], question: Question, rng: random.Random) -> Row:
     if kind == "describe":
         return Row(fspo_prompt(question.text, context, rationale=True), description_target(describe(user)))
     described = kind == "described"
     prompt = fspo_prompt(
         question.text, context, rationale=described and bool(context), description=describe(user) if described else None
     )
-    return Row(prompt, fspo_target(put(question, style_of(user, rng), rng)))
+    return Row(prompt, fspo_target(write(question, style_of(user, rng), rng)))
 
 
 def ask(domain: str, rng: random.Random) -> Question:
@@ -152,6 +170,17 @@ def _review(valence: int, length: int, rng: random.Random) -> Plan:
     return review_plan(valence or rng.choice((1, -1)), rng.choice(sizes), rng, stray=0 if valence else STRAY)
 
 
-def _forced_shot(user: User, question: Question, turned: float, rng: random.Random, put: Writer) -> Shot:
-    own, against = _opposed(user, turned, rng)
+def _forced_shot(user: User, question: Question, ease: Ease, rng: random.Random, put: Writer) -> Shot:
+    plans = [_noisy(plan, ease.noise, rng) for plan in _opposed(user, ease.turned, rng)]
+    if rng.random() < ease.alone:
+        plans[rng.randrange(2)] = draw_plan(rng.choice([d for d in DOMAINS if d != user.domain]), rng)
+    own, against = plans
     return Shot(question.text, put(question, own, rng), put(question, against, rng))
+
+
+def _noisy(plan: Plan, noise: float, rng: random.Random) -> Plan:
+    """The plan with some ideas turned round, where an idea has an opposite."""
+    return tuple(
+        replace(idea, value=-idea.value) if idea.domain != EXPLANATIONS and rng.random() < noise else idea
+        for idea in plan
+    )

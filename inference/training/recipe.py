@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from inference.training.curriculum import Ease
+from inference.training.curriculum import Ease, Form
 from inference.training.fewshot import Kind
 from inference.training.toml_file import read_toml
 
@@ -63,23 +63,33 @@ class ModelChoice(_Strict):
 class Part(_Strict):
     """One sort of row of a stage. The shares of a stage are weights; `shots` are drawn from evenly.
 
-    `forced`, `turned` and `brief` (grow alone) are those of `curriculum.Ease` at the first and at the last row,
-    annealed linearly.
+    The rest belongs to grow stages. `form` as in `curriculum.draw_row`; `learn` is what is learnt of an answer: all of
+    it, or only the phrases that say its ideas; `in_place`: the preferred answers among the shots are learnt too, in
+    their places. `forced`, `turned`, `alone` and `noise` are those of `curriculum.Ease` at the first and at the last
+    row, annealed linearly.
     """
 
     share: float = Field(gt=0)
     kind: Kind = "answer"
     shots: list[Annotated[int, Field(ge=0, le=64)]] = Field(min_length=1)
+    form: Form = "whole"
+    learn: Literal["all", "ideas"] = "all"
+    in_place: bool = True
     forced: tuple[Fraction, Fraction] = (0.0, 0.0)
     turned: tuple[Fraction, Fraction] = (1.0, 1.0)
-    brief: tuple[Fraction, Fraction] = (0.0, 0.0)
+    alone: tuple[Fraction, Fraction] = (0.0, 0.0)
+    noise: tuple[Fraction, Fraction] = (0.0, 0.0)
 
     def ease(self, progress: float) -> Ease:
         """The ease of a row at `progress`, from 0 to 1, through its stage."""
-        forced, turned, brief = (
-            start + (end - start) * progress for start, end in (self.forced, self.turned, self.brief)
-        )
-        return Ease(forced, turned, brief)
+        ends = (self.forced, self.turned, self.alone, self.noise)
+        return Ease(*(start + (end - start) * progress for start, end in ends))
+
+    @model_validator(mode="after")
+    def _a_sketch_is_an_answer(self) -> Part:
+        if self.form == "sketch" and (self.kind != "answer" or min(self.shots) == 0):
+            raise ValueError("a sketch is an answer after one shot or more: set kind and shots so, or form = 'whole'")
+        return self
 
     @model_validator(mode="after")
     def _a_description_needs_shots(self) -> Part:

@@ -19,6 +19,7 @@ from inference.training.curriculum import draw_row
 from inference.training.fewshot import IGNORED, Example, TooLongError, draw_example, encode
 from inference.training.preferences import Labelled
 from inference.training.recipe import Part, Stage
+from inference.training.tokenizer import idea_tokens
 
 Encoded = dict[str, list[int]]
 
@@ -43,18 +44,21 @@ class Rows:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"]) < self.context
 
     def grown(self, index: int) -> Encoded:
-        """Row `index` of a grow stage; the preferred answers among the shots are learnt as well, in their places.
+        """Row `index` of a grow stage, with labels on what its part says is learnt.
 
-        All but the first of them, before which nothing says what its reader likes.
+        Of the preferred answers among the shots all but the first, before which nothing says what its reader likes.
         """
         part, shots, rng = self._drawn(index)
-        row = draw_row(part.kind, shots, part.ease(index / self.stage.rows), rng)
-        encoded = encode_densely(row.prompt, row.target, self.tokenizer)
+        row = draw_row(part.kind, shots, part.ease(index / self.stage.rows), rng, part.form)
+        encoded = (encode_densely if part.in_place else encode)(row.prompt, row.target, self.tokenizer)
         if len(encoded["input_ids"]) > self.context:
             raise TooLongError(
                 f"row {index} of stage {self.stage.name!r} has {len(encoded['input_ids'])} tokens, more than the "
                 f"model's context of {self.context}: lower the stage's shots or raise model.shape.context"
             )
+        if part.learn == "ideas":
+            ideas = idea_tokens(self.tokenizer)
+            encoded["labels"] = [label if label in ideas else IGNORED for label in encoded["labels"]]
         return encoded
 
     def example(self, index: int) -> Example:

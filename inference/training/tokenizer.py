@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from inference import prompts
-from inference.world.forms import FORMS
+from inference.world.forms import FORMS, Idea, ideas
 from inference.world.forms_users import LEVEL_CLAUSES, OPENING, REVIEW_CLAUSES, VIEW_CLAUSES
 from inference.world.subjects import ASKED
 
@@ -45,6 +47,24 @@ def phrases() -> tuple[str, ...]:
         found += [f" {clause}" for clause in clauses.values()]
     found += [piece for forms in ASKED.values() for form in forms for piece in _pieces(form)]
     return tuple(sorted({phrase for phrase in found if len(phrase.strip()) > 1}))
+
+
+def phrase_tokens(tokenizer: Any) -> dict[int, Idea]:
+    """Token -> idea, for the phrases that say one. Raises ValueError when one is no single token."""
+    found: dict[int, Idea] = {}
+    for idea in ideas():
+        for phrase in FORMS[idea.domain][idea.aspect].predicates[idea.value]:
+            numbers = tokenizer(f" {phrase}", add_special_tokens=False)["input_ids"]
+            if len(numbers) != 1:
+                raise ValueError(f"the tokenizer cuts {phrase!r} into {len(numbers)} tokens: it is not of this world")
+            found[numbers[0]] = idea
+    return found
+
+
+@cache
+def idea_tokens(tokenizer: Any) -> frozenset[int]:
+    """The tokens that say an idea; see `phrase_tokens`."""
+    return frozenset(phrase_tokens(tokenizer))
 
 
 def train_tokenizer(texts: Iterable[str], *, vocabulary: int, context: int) -> PreTrainedTokenizerFast:

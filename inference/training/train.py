@@ -40,6 +40,7 @@ from trl import DPOConfig, SFTConfig
 
 from inference.training import descriptions
 from inference.training.curriculum import ask
+from inference.training.embeddings import begin_alike
 from inference.training.fewshot import Example, TooLongError
 from inference.training.ipo import FewShotIPO
 from inference.training.labelled import LabelledSFT
@@ -91,7 +92,9 @@ def new_model(shape: Shape, seed: int) -> tuple[PreTrainedModel, PreTrainedToken
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return LlamaForCausalLM(config), tokenizer  # type: ignore[no-untyped-call]
+    model = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
+    begin_alike(model, tokenizer, seed)
+    return model, tokenizer
 
 
 def load_model(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

@@ -9,18 +9,26 @@ from typing import Any
 import pytest
 
 from inference.contracts import GenerationRequest, ModelSpec, Sampling, Shot, Window
-from inference.prompts import build, description_target, fspo_prompt, fspo_target
-from inference.training.curriculum import Ease, _opposed, draw_row, plainest, shorthand
+from inference.prompts import (
+    DISPREFERRED_HEADING,
+    PREFERRED_HEADING,
+    build,
+    description_target,
+    fspo_prompt,
+    fspo_target,
+)
+from inference.training.curriculum import Ease, _forced_shot, _noisy, _opposed, draw_row, sketch
 from inference.training.descriptions import closeness, pairs
 from inference.training.fewshot import IGNORED, Example, TooLongError, draw_example
 from inference.training.preferences import Labelled, PreferenceError, load
 from inference.training.recipe import Part, Stage
 from inference.training.rows import Rows, encode_densely
-from inference.training.tokenizer import END, train_tokenizer
+from inference.training.tokenizer import END, idea_tokens, train_tokenizer
 from inference.training.train import tokenizer_texts
-from inference.world.answers import draw_plan
+from inference.world.answers import draw_plan, level_plan
+from inference.world.forms import FORMS
 from inference.world.judge import sentences_of
-from inference.world.subjects import SUBJECTS, Question
+from inference.world.subjects import SUBJECTS, Question, draw_question
 from inference.world.users import personas
 from tests.inference.training_data import preference_rows, save
 
@@ -157,24 +165,94 @@ def test_forcing_shows_the_users_own_style_against_its_opposite(tokenizer: Any) 
     assert Part(share=1, shots=[1]).forced == (0.0, 0.0)
 
 
-def test_shorthand_says_every_idea_in_a_phrase_and_names_nothing() -> None:
+def test_a_sketch_says_every_idea_in_a_phrase_and_names_nothing() -> None:
     question = Question(SUBJECTS[0], "Is it any good?", "train")
     plan = draw_plan(question.domain, random.Random(3))
-    said = {shorthand(question, plan, random.Random(seed)) for seed in range(40)}
+    said = {sketch(question, plan, random.Random(seed)) for seed in range(40)}
     assert len(said) > 5
-    plain = {plainest(question, plan, random.Random(seed)) for seed in range(10)}
-    assert len(plain) == 1
-    for text in said | plain:
+    for text in said:
         assert text.startswith("It ")
         assert SUBJECTS[0].name not in text
         assert len(sentences_of(text)) == len(plan)
 
 
-def test_a_brief_row_has_shorter_answers_without_openings() -> None:
-    whole, brief = (draw_row("answer", 3, Ease(1.0, 1.0, share), random.Random(5)).prompt for share in (0.0, 1.0))
-    assert len(brief) < len(whole)
-    assert "\nIt " in draw_row("answer", 3, Ease(brief=1.0), random.Random(5)).prompt
-    assert "\nIt " not in draw_row("answer", 3, Ease(), random.Random(5)).prompt
+def test_a_sketched_row_is_bare_sections_of_ideas() -> None:
+    row = draw_row("answer", 3, Ease(forced=0.5), random.Random(5), "sketch")
+    assert row.prompt.count(PREFERRED_HEADING) == row.prompt.count(DISPREFERRED_HEADING) == 3
+    assert "Question" not in row.prompt
+    assert row.target.startswith(PREFERRED_HEADING)
+    whole = draw_row("answer", 3, Ease(forced=0.5), random.Random(5)).prompt
+    assert len(row.prompt) < len(whole)
+
+
+def test_of_a_pair_that_is_alone_one_answer_speaks_of_another_domain() -> None:
+    sides = set()
+    for seed in range(40):
+        rng = random.Random(seed)
+        user = rng.choice(personas("train"))
+        question = draw_question(rng, "train", user.domain)
+        shot = _forced_shot(user, question, Ease(1.0, 1.0, alone=1.0), rng, sketch)
+        told = [views_told(text) for text in (shot.preferred, shot.dispreferred)]
+        assert sorted(map(len, told)) == [0, 4]
+        sides.add(bool(told[0]))
+        liked = told[0] or [-view for view in told[1]]
+        assert liked == list(user.views)
+    assert sides == {True, False}
+
+
+def views_told(text: str) -> list[int]:
+    """The views that a sketched answer takes, in order; none when it is of another domain."""
+    phrases = {
+        phrase: value
+        for aspect in FORMS["open-ended"].values()
+        for value, wordings in aspect.predicates.items()
+        for phrase in wordings
+    }
+    places = sorted((text.find(phrase), value) for phrase, value in phrases.items() if phrase in text)
+    return [value for _, value in places]
+
+
+def test_noise_turns_ideas_round_but_levels_have_no_opposite() -> None:
+    turned = 0
+    for seed in range(60):
+        rng = random.Random(seed)
+        user = rng.choice(personas("train"))
+        question = draw_question(rng, "train", user.domain)
+        shot = _forced_shot(user, question, Ease(1.0, 1.0, noise=0.25), rng, sketch)
+        turned += sum(told != view for told, view in zip(views_told(shot.preferred), user.views, strict=True))
+    assert 35 < turned < 85  # of 240, a quarter
+    plan = level_plan(4, random.Random(1))
+    assert _noisy(plan, 1.0, random.Random(1)) == plan
+
+
+def test_only_ideas_are_learnt_where_a_part_says_so(tokenizer: Any) -> None:
+    stage = {"kind": "grow", "parts": [{"share": 1, "shots": [3], "forced": [1.0, 1.0], "learn": "ideas"}]}
+    ideas = idea_tokens(tokenizer)
+    learnt = [label for label in rows_of(stage, [], tokenizer).grown(0)["labels"] if label != IGNORED]
+    assert learnt
+    assert set(learnt) <= ideas
+    everything = {**stage, "parts": [{**stage["parts"][0], "learn": "all"}]}  # type: ignore[dict-item]
+    assert not {label for label in rows_of(everything, [], tokenizer).grown(0)["labels"] if label != IGNORED} <= ideas
+
+
+def test_the_answers_among_the_shots_are_learnt_only_in_place(tokenizer: Any) -> None:
+    part = {"share": 1, "shots": [4], "forced": [1.0, 1.0], "form": "sketch"}
+    spans = []
+    for in_place in (True, False):
+        stage = {"kind": "grow", "parts": [{**part, "in_place": in_place}]}
+        labels = rows_of(stage, [], tokenizer).grown(0)["labels"]
+        first = next(place for place, label in enumerate(labels) if label != IGNORED)
+        spans.append(sum(label != IGNORED for label in labels))
+        if not in_place:
+            assert all(label != IGNORED for label in labels[first:])
+    assert spans[0] > 2 * spans[1]
+
+
+def test_a_sketch_is_an_answer_after_shots() -> None:
+    with pytest.raises(ValueError, match="a sketch is an answer"):
+        Part(share=1, shots=[0], form="sketch")
+    with pytest.raises(ValueError, match="a sketch is an answer"):
+        Part(share=1, shots=[1], kind="describe", form="sketch")
 
 
 @pytest.mark.parametrize(("turned", "fewest", "most"), [(1.0, 4, 4), (0.5, 1, 4), (0.0, 1, 1)])
@@ -191,8 +269,8 @@ def test_a_forced_pair_differs_for_the_user_in_as_many_respects_as_asked(turned:
 
 
 def test_ease_is_annealed_over_a_stage() -> None:
-    part = Part(share=1, shots=[1], forced=(1.0, 0.5), turned=(1.0, 0.0), brief=(0.8, 0.0))
-    assert [part.ease(progress) for progress in (0.0, 0.5)] == [Ease(1.0, 1.0, 0.8), Ease(0.75, 0.5, 0.4)]
+    part = Part(share=1, shots=[1], forced=(1.0, 0.5), turned=(1.0, 0.0), alone=(0.8, 0.0), noise=(0.0, 0.2))
+    assert [part.ease(progress) for progress in (0.0, 0.5)] == [Ease(1.0, 1.0, 0.8), Ease(0.75, 0.5, 0.4, 0.1)]
 
 
 # ---------------------------------------------------------------------------------------------------- descriptions

@@ -1,0 +1,51 @@
+"""A new model begins with wordings of one idea alike, and with nothing else than noise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from inference.training.recipe import Shape
+from inference.training.tokenizer import phrase_tokens
+from inference.training.train import new_model
+
+
+@pytest.fixture(scope="module")
+def fresh() -> tuple[Any, Any]:
+    shape = Shape(vocabulary=2560, hidden=64, feed_forward=64, layers=1, heads=2, context=512)
+    return new_model(shape, 1)
+
+
+def test_wordings_of_an_idea_are_alike_and_opposite_views_are_not(fresh: tuple[Any, Any]) -> None:
+    model, tokenizer = fresh
+    weights = torch.nn.functional.normalize(model.get_input_embeddings().weight.detach(), dim=1)
+    ideas = phrase_tokens(tokenizer)
+    same, opposite, other = [], [], []
+    for one, idea in ideas.items():
+        for two, second in ideas.items():
+            if one < two and idea.domain == second.domain == "open-ended":
+                closeness = float(weights[one] @ weights[two])
+                kind = same if idea == second else opposite if idea.aspect == second.aspect else other
+                kind.append(closeness)
+    assert min(same) > 0.6
+    assert sum(opposite) / len(opposite) < 0.2
+    assert abs(sum(other) / len(other)) < 0.1
+
+
+def test_the_spread_is_that_of_the_other_tokens(fresh: tuple[Any, Any]) -> None:
+    model, tokenizer = fresh
+    weights = model.get_input_embeddings().weight.detach()
+    chosen = torch.tensor(sorted(phrase_tokens(tokenizer)))
+    rest = torch.tensor([n for n in range(len(weights)) if n not in set(chosen.tolist())])
+    assert float(weights[chosen].std()) == pytest.approx(float(weights[rest].std()), rel=0.1)
+
+
+def test_a_tokenizer_of_another_world_is_refused() -> None:
+    class Letters:
+        def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
+            return {"input_ids": [ord(letter) for letter in text]}
+
+    with pytest.raises(ValueError, match="it is not of this world"):
+        phrase_tokens(Letters())
