@@ -54,16 +54,15 @@ def context(request: HttpRequest, participant: Participant, place: Place) -> Con
     stay = whole_number(request.GET.get("stay")) or 0
     pairs = _pairs(participant)
     offered = passed > stay
-    missing = len(missing_before_ready(participant.pk)) if offered else 0
+    later = offered and bool(missing_before_ready(participant.pk))
     return {
         "title": "Preparing your answers",
         "pairs": pairs,
         "offered": offered,
-        "later": missing > 0,
-        "missing": missing,
+        "later": later,
         "passed": passed,
         "stay": stay,
-        "seen": f"{pairs['ready']}-{pairs['total']}-{int(offered)}-{missing}",
+        "seen": f"{pairs['ready']}-{pairs['total']}-{int(offered)}-{int(later)}",
         "poll_s": POLL_S,
         # Without scripts: not under the fingers of somebody who has to decide, and not against their wish.
         "refresh": not (offered or "still" in request.GET)
