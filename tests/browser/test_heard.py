@@ -194,7 +194,8 @@ def test_the_wait_page_says_little_and_keeps_the_focus(
     factory.finish_texts(person.study, pk__in=[rows[0].generation_a_id, rows[0].generation_b_id])
     expect(page.locator(".count")).not_to_have_text(before)
     Participant.objects.update(wait_started_at=timezone.now() - timedelta(minutes=10))
-    expect(said).to_contain_text("You may go on with the answers that are ready, wait on, or leave now and be paid in full.")
+    ways = "You may go on with the answers that are ready, wait on, or leave now and be paid in full."
+    expect(said).to_contain_text(ways)
     leave = page.get_by_role("button", name="Leave with full pay")
     leave.focus()
     factory.finish_texts(person.study, pk__in=[rows[1].generation_a_id, rows[1].generation_b_id])

@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import torch
 
 from inference.contracts import (
     Completion,
@@ -24,11 +26,14 @@ from inference.contracts import (
     PermanentError,
     Prompt,
     Sampling,
+    Scored,
+    ScoreRequest,
     Shot,
     TransientError,
 )
 from inference.engines import Engine, load_engine
-from inference.prompts import fspo_prompt
+from inference.engines.base import StreamingEngine
+from inference.prompts import fspo_prompt, fspo_target
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -198,6 +203,76 @@ def test_a_vllm_server_gives_what_vllm_gives_here(server: str, vllm: Any, monkey
     sampled = requests(prompts(3, 3))
     assert texts(remote.generate(sampled)) == texts([remote.generate([one])[0] for one in sampled])
     assert any(answer.cached_tokens for answer in remote.generate(asked))
+    scored = [ScoreRequest(one.id, one.prompt, fspo_target("It is nice.")) for one in asked]
+    for far, near in zip(remote.score(scored), vllm.score(scored), strict=True):
+        assert (far.id, far.tokens) == (near.id, near.tokens)  # type: ignore[union-attr]
+        assert far.logprob == pytest.approx(near.logprob, abs=0.05)  # type: ignore[union-attr]
     too_long = Prompt("word " * 9000, None, (), 0, 0)
     assert not remote.fits(too_long, Sampling(max_tokens=8))
     assert isinstance(remote.generate(requests([too_long]))[0], PermanentError)
+
+
+# ---- scores, adapters, rows that come one by one
+
+
+def test_scores_are_those_of_transformers(vllm: Any, reference: Any) -> None:
+    given = prompts(2, 3)
+    asked = [ScoreRequest(str(n), one, fspo_target(f"It is {n} of them.")) for n, one in enumerate(given)]
+    ours, theirs = vllm.score(asked), reference.score(asked)
+    for one, two in zip(ours, theirs, strict=True):
+        assert (one.id, one.tokens) == (two.id, two.tokens)
+        assert one.logprob == pytest.approx(two.logprob, abs=0.05)
+    refused = vllm.score([ScoreRequest("e", given[0], ""), asked[0]])
+    assert [type(one) for one in refused] == [PermanentError, Scored]
+
+
+def test_rows_begun_one_by_one_are_those_of_a_batch(vllm: Any) -> None:
+    asked = requests(prompts(4, 4))
+    together = texts(vllm.generate(asked))
+    assert isinstance(vllm, StreamingEngine)
+    assert texts([answer.result(120) for answer in [vllm.begin(one) for one in asked]]) == together
+
+
+@pytest.fixture(scope="module")
+def adapters(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Two LoRA adapters of the bundled model that change what it says."""
+    peft = pytest.importorskip("peft")
+    from transformers import AutoModelForCausalLM
+
+    folders = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_pretrained(BUNDLED / "palate-1")
+        adapted = peft.get_peft_model(
+            model, peft.LoraConfig(r=8, lora_alpha=64, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+        )
+        with torch.no_grad():
+            for name, weight in adapted.named_parameters():
+                if "lora_B" in name:
+                    weight.normal_(std=0.05)
+        folders.append(str(tmp_path_factory.mktemp(f"adapter-{seed}")))
+        adapted.save_pretrained(folders[-1])
+    return folders
+
+
+def test_adapters_of_several_arms_share_one_base_and_one_batch(adapters: list[str]) -> None:
+    pytest.importorskip("vllm")
+    engine: Any = load_engine(ModelSpec("vllm", "bundled:palate-1", options={"lora": True}), bundled_root=BUNDLED)
+    try:
+        plain = requests(prompts(3, 2))
+        arms = [None, *adapters]
+        mixed = [replace(one, id=f"{arm}/{one.id}", adapter=arm) for one in plain for arm in arms]
+        together = dict(zip([one.id for one in mixed], texts(engine.generate(mixed)), strict=True))
+        same = 0
+        for arm in arms:
+            alone = texts(engine.generate([one for one in mixed if one.adapter == arm]))
+            same += sum(text == together[f"{arm}/{one.id}"] for text, one in zip(alone, plain, strict=True))
+        assert same >= len(mixed) - 2  # adapters are summed in another order then: a tie may go either way
+        by_arm = [[together[f"{arm}/{one.id}"] for one in plain] for arm in arms]
+        assert by_arm[0] != by_arm[1] != by_arm[2] != by_arm[0]
+        asked = [ScoreRequest("s", plain[0].prompt, fspo_target("It is nice."), arm) for arm in arms]
+        assert len({one.logprob for one in engine.score(asked)}) == 3
+        missing = engine.generate([replace(plain[0], adapter="/nowhere")])[0]
+        assert "no adapter_config.json there" in str(missing)
+    finally:
+        engine._loop.stop()
