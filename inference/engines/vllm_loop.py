@@ -6,6 +6,7 @@ import itertools
 import logging
 import queue
 import threading
+from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -27,10 +28,12 @@ class _Row:
 class Loop(threading.Thread):
     """Takes rows in as they come and steps the engine while it has any: continuous batching across callers."""
 
-    def __init__(self, engine: Any) -> None:
-        """Take a vLLM `LLMEngine` and start."""
+    def __init__(self, engine: Any, *, apart: bool = False) -> None:
+        """Take a vLLM `LLMEngine` and start. `apart`: rows with and without an adapter are never decoded together."""
         super().__init__(name="vllm", daemon=True)
-        self._engine = engine
+        self._engine, self._apart = engine, apart
+        self._held: deque[_Row] = deque()
+        self._adapted = False
         self._inbox: queue.SimpleQueue[_Row | None] = queue.SimpleQueue()
         self._waiting: dict[str, Future[Any]] = {}
         self._numbers = itertools.count()
@@ -58,6 +61,8 @@ class Loop(threading.Thread):
         reason = "the engine was stopped"
         try:
             while self._take():
+                if not self._waiting:
+                    continue
                 for output in self._engine.step():
                     if output.finished:
                         self._waiting.pop(output.request_id).set_result(output)
@@ -68,27 +73,30 @@ class Loop(threading.Thread):
 
     def _take(self) -> bool:
         """Hand over what has come; sleep while there is nothing to do. False when told to stop."""
-        idle = not self._engine.has_unfinished_requests()
-        while idle or not self._inbox.empty():
+        while not self._inbox.empty() or not (self._held or self._waiting):
             row = self._inbox.get()
             if row is None:
                 return False
-            idle = not self._add(row) and idle
+            self._held.append(row)
+        while self._held and not self._must_wait(self._held[0]):
+            self._add(self._held.popleft())
         return True
 
-    def _add(self, row: _Row) -> bool:
+    def _must_wait(self, row: _Row) -> bool:
+        return self._apart and bool(self._waiting) and (row.adapter is not None) != self._adapted
+
+    def _add(self, row: _Row) -> None:
         try:
             self._engine.add_request(row.number, {"prompt_token_ids": row.tokens}, row.params, lora_request=row.adapter)
         except Exception as error:  # what vLLM says about this very row
             row.future.set_exception(PermanentError(f"vLLM refuses the request: {error}"))
-            return False
-        self._waiting[row.number] = row.future
-        return True
+            return
+        self._waiting[row.number], self._adapted = row.future, row.adapter is not None
 
     def _close(self, reason: str) -> None:
         with self._closing:
             self._closed = reason
-        rows = list(self._waiting.values())
+        rows = [*self._waiting.values(), *(row.future for row in self._held)]
         while not self._inbox.empty():
             row = self._inbox.get()
             if row is not None:

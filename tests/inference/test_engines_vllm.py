@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -234,8 +235,8 @@ def test_rows_begun_one_by_one_are_those_of_a_batch(vllm: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def adapters(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Two LoRA adapters of the bundled model that change what it says."""
+def adapters(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
+    """Two LoRA adapters of the bundled model that change what it says, and the model with each merged in."""
     peft = pytest.importorskip("peft")
     from transformers import AutoModelForCausalLM
 
@@ -249,29 +250,39 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         with torch.no_grad():
             for name, weight in adapted.named_parameters():
                 if "lora_B" in name:
-                    weight.normal_(std=0.05)
-        folders.append(str(tmp_path_factory.mktemp(f"adapter-{seed}")))
-        adapted.save_pretrained(folders[-1])
+                    weight.normal_(std=0.1)
+        adapter, merged = (tmp_path_factory.mktemp(f"{kind}-{seed}") for kind in ("adapter", "merged"))
+        adapted.save_pretrained(adapter)
+        shutil.copytree(BUNDLED / "palate-1", merged, dirs_exist_ok=True)
+        adapted.merge_and_unload().save_pretrained(merged)
+        folders.append((str(adapter), str(merged)))
     return folders
 
 
-def test_adapters_of_several_arms_share_one_base_and_one_batch(adapters: list[str]) -> None:
+def test_adapters_of_several_arms_share_one_base_and_one_batch(adapters: list[tuple[str, str]]) -> None:
     pytest.importorskip("vllm")
     engine: Any = load_engine(ModelSpec("vllm", "bundled:palate-1", options={"lora": True}), bundled_root=BUNDLED)
     try:
         plain = requests(prompts(3, 2))
-        arms = [None, *adapters]
+        arms = [None, *(adapter for adapter, _ in adapters)]
         mixed = [replace(one, id=f"{arm}/{one.id}", adapter=arm) for one in plain for arm in arms]
         together = dict(zip([one.id for one in mixed], texts(engine.generate(mixed)), strict=True))
         same = 0
         for arm in arms:
             alone = texts(engine.generate([one for one in mixed if one.adapter == arm]))
             same += sum(text == together[f"{arm}/{one.id}"] for text, one in zip(alone, plain, strict=True))
-        assert same >= len(mixed) - 2  # adapters are summed in another order then: a tie may go either way
+        assert same >= len(mixed) - 2  # a tie within rounding may go either way
         by_arm = [[together[f"{arm}/{one.id}"] for one in plain] for arm in arms]
         assert by_arm[0] != by_arm[1] != by_arm[2] != by_arm[0]
-        asked = [ScoreRequest("s", plain[0].prompt, fspo_target("It is nice."), arm) for arm in arms]
-        assert len({one.logprob for one in engine.score(asked)}) == 3
+        for (_, merged), texts_of in zip(adapters, by_arm[1:], strict=True):
+            whole = load_engine(ModelSpec("transformers", merged), bundled_root=BUNDLED)
+            greedy = [replace(one, sampling=Sampling(0.0, 1.0, 48), adapter=None) for one in plain]
+            adapter = arms[by_arm.index(texts_of)]
+            ours = texts(engine.generate([replace(one, adapter=adapter) for one in greedy]))
+            same = sum(one == two for one, two in zip(ours, texts(whole.generate(greedy)), strict=True))
+            assert same >= len(plain) - 2
+        (score,) = engine.score([ScoreRequest("s", plain[0].prompt, fspo_target("It is nice."), arms[1])])
+        assert "scores no texts while it serves adapters" in str(score)
         missing = engine.generate([replace(plain[0], adapter="/nowhere")])[0]
         assert "no adapter_config.json there" in str(missing)
     finally:
