@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 # Endings that come this close together are written together.
 GATHER_S = 0.02
-# A row that an engine has held for longer is left to others (its lease is not renewed any more).
-ROW_LIMIT_S = 900.0
 
 Answer = Future[Completion | InferenceError]
 
@@ -45,8 +43,10 @@ class _Aboard:
 class Flight:
     """The rows between claim and ending."""
 
-    def __init__(self, engine: StreamingEngine) -> None:
+    def __init__(self, engine: StreamingEngine, hung: list[Answer] | None = None) -> None:
+        """`hung`: answers for which earlier flights have stopped waiting; their places stay taken until they come."""
         self.engine = engine
+        self.hung = hung if hung is not None else []
         self._aboard: dict[Answer, _Aboard] = {}
         self._boarding: deque[_Aboard] = deque()
         self._refused: list[Ending] = []
@@ -58,14 +58,15 @@ class Flight:
     @property
     def room(self) -> int:
         """How many more rows the engine has a place for."""
-        return max(0, self.engine.slots - len(self))
+        self.hung[:] = [answer for answer in self.hung if not answer.done()]
+        return max(0, self.engine.slots - len(self) - len(self.hung))
 
     def claims(self) -> dict[uuid.UUID, list[int]]:
         """The rows held by claim: what leases are renewed for, and what a stopping process gives back."""
         now, found = time.monotonic(), dict[uuid.UUID, list[int]]()
         with self._lock:
             for one in [*self._aboard.values(), *self._boarding]:
-                if now - one.since <= ROW_LIMIT_S:
+                if now - one.since <= settings.GENERATION_LIMIT_S:
                     found.setdefault(one.claim_id, []).append(one.row.pk)
         return found
 
@@ -113,13 +114,14 @@ class Flight:
 
     def _leave_hung(self) -> None:
         """Forget rows that the engine has held too long; what it says of them later is not used."""
-        now = time.monotonic()
-        hung = [answer for answer, one in self._aboard.items() if now - one.since > ROW_LIMIT_S]
+        now, limit = time.monotonic(), settings.GENERATION_LIMIT_S
+        hung = [answer for answer, one in self._aboard.items() if now - one.since > limit]
         if hung:
-            logger.error("the engine has hung for %d s on %d generations: left to others", ROW_LIMIT_S, len(hung))
+            logger.error("the engine has hung for %d s on %d generations: left to others", limit, len(hung))
         with self._lock:
             for answer in hung:
                 self._aboard.pop(answer)
+        self.hung += hung
 
 
 def _of_error(one: _Aboard, error: InferenceError) -> verdicts.Verdict:

@@ -29,6 +29,7 @@ from inference.contracts import (
 )
 from inference.engines import Engine, load_engine
 from inference.engines.base import StreamingEngine
+from inference.flight import Answer as Answered
 from inference.flight import Flight
 from inference.models import Generation
 from inference.queue import Failed, Finished
@@ -41,8 +42,6 @@ logger = logging.getLogger(__name__)
 
 # An engine that did not start is tried again after this long, doubled each time.
 START_DELAY_S, LONGEST_START_DELAY_S = 2.0, 120.0
-# Longest time one batch may take before its rows are left to others (their lease is not renewed any more).
-BATCH_LIMIT_S = 900.0
 
 # A flight is filled up when this share of its places is free, and every LOOK_S seconds for whoever waits.
 REFILL = 8
@@ -68,6 +67,7 @@ class _Slot:
         self.busy = threading.Lock()
         self.loading = threading.Lock()
         self.engine: Engine | None = None
+        self.hung: list[Answered] = []
         self.failures = 0
         self.not_before = 0.0
         self.problem = ""
@@ -129,7 +129,7 @@ class Runner:
         tried = 0
         while not self.stopping.is_set():
             if slot.engine is not None and not slot.engine.alive:
-                slot.engine = None
+                slot.engine, slot.hung = None, []
             if slot.engine is None:
                 spec = queue.model_of(model_key) or model_of_scores(model_key)
                 if spec is None:
@@ -137,18 +137,19 @@ class Runner:
                 self._start_or_say(spec)
                 continue
             if isinstance(slot.engine, StreamingEngine):
-                some = self._fly(model_key, slot.engine)
+                some = self._fly(model_key, slot.engine, slot.hung)
             else:
                 some = self._next_batch(model_key, slot.engine)
-            some = some or self._next_scores(model_key, slot.engine)
+            if not slot.hung:
+                some = some or self._next_scores(model_key, slot.engine)
             if not some:
                 break
             tried += some
         return tried
 
-    def _fly(self, model_key: str, engine: StreamingEngine) -> int:
+    def _fly(self, model_key: str, engine: StreamingEngine, hung: list[Answered]) -> int:
         """Keep the engine full until nothing is left or it fails; how many rows were claimed."""
-        flight, claimed, more, look_at = Flight(engine), 0, True, 0.0
+        flight, claimed, more, look_at = Flight(engine, hung), 0, True, 0.0
         with self._aboard(flight):
             while True:
                 due = time.monotonic() >= look_at or (more and flight.room >= engine.slots // REFILL)
@@ -269,7 +270,7 @@ def _generate(engine: Engine, requests: list[EngineRequest]) -> list[Answer]:
 
 @contextmanager
 def kept_alive(claim_id: uuid.UUID, ids: Sequence[int]) -> Iterator[None]:
-    """Renew the lease of a claim from a thread of its own while the body runs, for BATCH_LIMIT_S at most."""
+    """Renew the lease of a claim from a thread of its own while the body runs, for GENERATION_LIMIT_S at most."""
     done = threading.Event()
     beating = threading.Thread(target=_beat, args=(claim_id, ids, done), name="heartbeat", daemon=True)
     beating.start()
@@ -281,11 +282,12 @@ def kept_alive(claim_id: uuid.UUID, ids: Sequence[int]) -> Iterator[None]:
 
 def _beat(claim_id: uuid.UUID, ids: Sequence[int], done: threading.Event) -> None:
     every = lease().total_seconds() / 3
-    until = time.monotonic() + BATCH_LIMIT_S
+    limit = settings.GENERATION_LIMIT_S
+    until = time.monotonic() + limit
     try:
         while not done.wait(every):
             if time.monotonic() > until:
-                logger.error("the engine has hung for %d s on %d generations: left to others", BATCH_LIMIT_S, len(ids))
+                logger.error("the engine has hung for %d s on %d generations: left to others", limit, len(ids))
                 return
             try:
                 still = queue.heartbeat(claim_id, ids)

@@ -149,6 +149,7 @@ GENERATION_LISTENERS = ["studyapp.live.generations_changed"]
 BUNDLED_MODELS = BASE_DIR / "inference" / "bundled"
 GENERATION_LEASE_S = env.int("PALATE_GENERATION_LEASE_S", default=60)
 GENERATION_MAX_ATTEMPTS = env.int("PALATE_GENERATION_MAX_ATTEMPTS", default=6)
+GENERATION_LIMIT_S = env.int("PALATE_GENERATION_LIMIT_S", default=900)
 
 # --- people who sign in -----------------------------------------------------------------------------------------------
 AUTH_PASSWORD_VALIDATORS = [

@@ -38,8 +38,14 @@ def own_site(own_servers: Servers, tmp_path: Path) -> Iterator[Site]:
     site.end()
 
 
-def test_after_sigkill_in_mid_batch_every_generation_arrives_exactly_once(site: Site) -> None:
-    ids = plant(8, {"slots": 4, "delay_s": 0.7})
+BOTH = pytest.mark.parametrize("stream", [False, True], ids=["in batches", "one by one"])
+
+
+@pytest.mark.parametrize(
+    "stream", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["in batches", "one by one"]
+)
+def test_after_sigkill_in_mid_batch_every_generation_arrives_exactly_once(site: Site, stream: bool) -> None:
+    ids = plant(8, {"slots": 4, "delay_s": 0.7, "stream": stream})
     doomed = site.worker()
     held = site.await_running()
     doomed.kill()
@@ -81,8 +87,9 @@ def test_a_doorbell_is_answered_before_the_worker_would_have_looked_by_itself(si
 
 
 @pytest.mark.slow
-def test_a_worker_that_was_stopped_past_its_lease_comes_late_and_changes_nothing(site: Site) -> None:
-    ids = plant(4, {"slots": 4, "delay_s": 1.0})
+@BOTH
+def test_a_worker_that_was_stopped_past_its_lease_comes_late_and_changes_nothing(site: Site, stream: bool) -> None:
+    ids = plant(4, {"slots": 4, "delay_s": 1.0, "stream": stream})
     slow = site.worker()
     assert len(site.await_running()) == 4
     slow.signal(signal.SIGSTOP)
@@ -99,8 +106,9 @@ def test_a_worker_that_was_stopped_past_its_lease_comes_late_and_changes_nothing
 
 
 @pytest.mark.slow
-def test_a_worker_that_finishes_after_a_withdrawal_leaves_no_trace(site: Site) -> None:
-    ids = plant(4, {"slots": 4, "delay_s": 2.0}, owned=True)
+@BOTH
+def test_a_worker_that_finishes_after_a_withdrawal_leaves_no_trace(site: Site, stream: bool) -> None:
+    ids = plant(4, {"slots": 4, "delay_s": 2.0, "stream": stream}, owned=True)
     worker = site.worker()
     assert len(site.await_running()) == 4
     owner_id = Generation.objects.filter(pk=ids[0]).values_list("owner_id", flat=True).get()
@@ -112,8 +120,9 @@ def test_a_worker_that_finishes_after_a_withdrawal_leaves_no_trace(site: Site) -
 
 
 @pytest.mark.slow
-def test_sigterm_lets_a_short_batch_finish_and_takes_no_other(site: Site) -> None:
-    ids = plant(8, {"slots": 4, "delay_s": 1.5})
+@BOTH
+def test_sigterm_lets_a_short_batch_finish_and_takes_no_other(site: Site, stream: bool) -> None:
+    ids = plant(8, {"slots": 4, "delay_s": 1.5, "stream": stream})
     worker = site.worker()
     held = site.await_running()
     worker.signal(signal.SIGTERM)
@@ -126,8 +135,9 @@ def test_sigterm_lets_a_short_batch_finish_and_takes_no_other(site: Site) -> Non
 
 
 @pytest.mark.slow
-def test_sigterm_gives_back_a_batch_that_takes_too_long(site: Site) -> None:
-    ids = plant(4, {"slots": 4, "delay_s": 30.0})
+@BOTH
+def test_sigterm_gives_back_a_batch_that_takes_too_long(site: Site, stream: bool) -> None:
+    ids = plant(4, {"slots": 4, "delay_s": 30.0, "stream": stream})
     worker = site.worker("--grace", "0.5")
     site.await_running()
     worker.signal(signal.SIGTERM)
@@ -186,3 +196,29 @@ def test_after_a_restart_of_postgres_every_generation_arrives_exactly_once(
     own_site.await_ready(16, 90)
     own_site.assert_each_arrived_once(ids)
     assert worker.process.poll() is None, "it survived"
+
+
+@pytest.mark.slow
+@BOTH
+def test_an_engine_that_returns_garbage_now_and_then_costs_nobody_a_text(site: Site, stream: bool) -> None:
+    ids = plant(
+        60, {"slots": 4, "stream": stream, "empty_every": 19, "loop_every": 23, "truncate_every": 29, "fail_every": 31}
+    )
+    site.worker()
+    site.await_ready(60, 90)
+    site.assert_each_arrived_once(ids)
+    bad = {outcome for history in site.histories().values() for outcome in history} - {"ready"}
+    assert bad, "nothing went wrong: this drill shows nothing"
+    assert bad <= {"empty", "degenerate", "truncated", "transient"}
+
+
+@pytest.mark.slow
+@BOTH
+def test_the_texts_of_an_engine_that_hangs_are_left_to_others(site: Site, stream: bool) -> None:
+    ids = plant(6, {"slots": 2, "stream": stream})
+    hung = site.worker(PALATE_SCRIPTED='{"hang_s": 600}', PALATE_GENERATION_LIMIT_S="3")
+    assert len(site.await_running()) == 2
+    wait_until(lambda: hung.said("has hung for 3 s"), what="saying that the engine hangs")
+    site.worker()
+    site.await_ready(6, 60)
+    site.assert_each_arrived_once(ids)

@@ -57,7 +57,7 @@ class Site:
     folder: Path
     workers: list[Worker] = field(default_factory=list)
 
-    def worker(self, *arguments: str) -> Worker:
+    def worker(self, *arguments: str, **environ_of_its_own: str) -> Worker:
         """Start a worker."""
         log = self.folder / f"worker-{len(self.workers)}.log"
         environ = {
@@ -65,6 +65,7 @@ class Site:
             "PALATE_GENERATION_LEASE_S": str(LEASE_S),
             "PALATE_HTTPS": "0",
             "PYTHONUNBUFFERED": "1",
+            **environ_of_its_own,
         }
         with log.open("wb") as out:
             process = subprocess.Popen(

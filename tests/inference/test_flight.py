@@ -161,14 +161,18 @@ def test_a_stopping_process_claims_no_more_and_gives_back_what_it_holds() -> Non
     assert set(Attempt.objects.values_list("outcome", flat=True)) == {Outcome.RETURNED}
 
 
-def test_leases_of_a_flight_are_renewed_until_an_engine_has_hung_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leases_of_a_flight_are_renewed_until_an_engine_has_hung_too_long(settings: Any) -> None:
     key, _ = ask(2, stream=True, slots=2, delay_s=1.0)
     engine = StreamingScriptedEngine({"delay_s": 1.0, "slots": 2})
     flight = Flight(engine)
     rows = queue.claim(key, 2, worker="ada")
     flight.board(rows)
     assert sorted(pk for ids in flight.claims().values() for pk in ids) == sorted(row.pk for row in rows)
-    monkeypatch.setattr("inference.flight.ROW_LIMIT_S", 0.0)
+    settings.GENERATION_LIMIT_S = 0
     assert flight.claims() == {}
     assert flight.land(0.0) == []
     assert len(flight) == 0
+    # What hangs keeps its place, for later flights too, until it comes.
+    later = Flight(engine, flight.hung)
+    assert later.room == 0
+    wait_until(lambda: later.room == 2)
