@@ -48,7 +48,11 @@ WITHOUT_POLLING = "window.setInterval = () => 0;"
 WITHOUT_SOCKETS = "window.WebSocket = class { addEventListener() {} };"
 
 
-@pytest.mark.parametrize("blocked", [WITHOUT_POLLING, WITHOUT_SOCKETS], ids=["by the socket alone", "by polling alone"])
+@pytest.mark.parametrize(
+    "blocked",
+    [WITHOUT_POLLING, pytest.param(WITHOUT_SOCKETS, marks=pytest.mark.slow)],
+    ids=["by the socket alone", "by polling alone"],
+)
 def test_counts_move_by_the_socket_and_without_it(desk: Page, blocked: str) -> None:
     study = factory.open_study()
     desk.add_init_script(blocked)

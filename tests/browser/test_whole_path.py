@@ -105,7 +105,7 @@ def test_somebody_walks_it_by_keyboard_alone(visit: Visit, worker: Worker) -> No
 # --- axe on every page -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_every_page_passes_axe(visit: Visit, server: str, scheme: str) -> None:
     width = 375 if scheme == "dark" else 1280
     study = factory.open_study(max_enrolled=3, pay={"currency": "GBP", "amount": 3.5, "minutes": 20})

@@ -58,6 +58,7 @@ def test_after_sigkill_in_mid_batch_every_generation_arrives_exactly_once(site: 
     assert all(histories[pk] == ["ready"] for pk in set(ids) - set(held))
 
 
+@pytest.mark.slow
 def test_two_workers_on_one_queue_make_every_text_exactly_once(site: Site) -> None:
     site.worker()
     site.worker()

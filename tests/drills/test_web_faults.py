@@ -144,6 +144,7 @@ def stage(transactional_db: None, short_path: Path, monkeypatch: pytest.MonkeyPa
     stage.end()
 
 
+@pytest.mark.slow
 def test_after_sigkill_of_a_web_process_nobody_is_asked_an_answered_pair_again(stage: Stage) -> None:
     factory.open_study(max_enrolled=4)
     stage.open()

@@ -87,13 +87,10 @@ def test_a_wrong_recipe_is_refused_with_file_key_and_reason(tmp_path: Path, text
     assert "recipe.toml" in str(caught.value)
 
 
-def test_bad_input_ends_with_a_sentence_and_status_one(tmp_path: Path) -> None:
+def test_bad_input_ends_with_a_sentence_and_status_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = recipe_file(tmp_path, f'preferences = "{tmp_path / "nowhere"}"\n{TINY}{PREFERENCE_STAGES}')
-    command = [sys.executable, "-m", "inference.training.train", str(recipe), str(tmp_path / "out")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "there is no such file or folder; make one with inference.training.synthesize" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert main([str(recipe), str(tmp_path / "out")]) == 1
+    assert "there is no such file or folder; make one with inference.training.synthesize" in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("*/config.json"))
 
 

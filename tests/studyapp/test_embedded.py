@@ -149,6 +149,7 @@ def test_killed_servers_come_back_at_the_same_address_with_what_was_committed(da
             assert connection.execute("SELECT n FROM committed").fetchone() == (7,)
 
 
+@pytest.mark.slow
 def test_a_damaged_redis_file_is_put_aside(data: Path) -> None:
     with running(data, durable=False):
         pass
@@ -158,6 +159,7 @@ def test_a_damaged_redis_file_is_put_aside(data: Path) -> None:
     assert (data / "redis" / "appendonly.broken").exists()
 
 
+@pytest.mark.slow
 def test_a_start_killed_half_way_leaves_no_half_of_a_cluster(short_path: Path) -> None:
     half = short_path / "postgres.new"
     half.mkdir()
@@ -179,6 +181,7 @@ def test_no_other_account_reaches_a_socket_or_a_secret_and_no_port_is_open(data:
             assert psutil.Process(server.pid()).net_connections(kind="inet") == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts Postgres as somebody else")
 def test_a_closed_parent_folder_stays_closed_to_everybody_else(short_path: Path) -> None:
     closed = short_path / "home"
