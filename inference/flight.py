@@ -80,7 +80,7 @@ class Flight:
                 one.job = job_of(self.engine, one.row)
                 answer = self.engine.begin(engine_request(one.job))
             except InferenceError as error:
-                self._refused.append((one.claim_id, _of_error(one, error)))
+                self._refused.append((one.claim_id, _unbuilt(one.row, error)))
                 answer = None
             with self._lock:
                 self._boarding.popleft()
@@ -108,9 +108,7 @@ class Flight:
             logger.exception("the engine failed on generation %s", one.row.pk)
             found = TransientError(f"the engine failed: {error!r}")
         assert one.job is not None
-        if isinstance(found, InferenceError):
-            return _of_error(one, found)
-        return verdicts.of_completion(one.job, found, self.engine.facts)
+        return verdicts.of_answer(one.job, found, self.engine.facts, budget=settings.GENERATION_MAX_ATTEMPTS)
 
     def _leave_hung(self) -> None:
         """Forget rows that the engine has held too long; what it says of them later is not used."""
@@ -124,6 +122,5 @@ class Flight:
         self.hung += hung
 
 
-def _of_error(one: _Aboard, error: InferenceError) -> verdicts.Verdict:
-    attempts = one.job.attempts if one.job else verdicts.attempts_of(one.row)
-    return verdicts.of_error(one.row.pk, attempts, error, budget=settings.GENERATION_MAX_ATTEMPTS)
+def _unbuilt(row: Generation, error: InferenceError) -> verdicts.Verdict:
+    return verdicts.of_error(row.pk, verdicts.attempts_of(row), error, budget=settings.GENERATION_MAX_ATTEMPTS)

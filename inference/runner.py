@@ -241,10 +241,7 @@ def run_batch(engine: Engine, rows: Sequence[Generation]) -> tuple[list[Finished
             endings.append(verdicts.of_error(row.pk, attempts, error, budget=budget))
     answers = _generate(engine, [verdicts.engine_request(job) for job in jobs])
     for job, answer in zip(jobs, answers, strict=True):
-        if isinstance(answer, InferenceError):
-            endings.append(verdicts.of_error(job.generation.pk, job.attempts, answer, budget=budget))
-        else:
-            endings.append(verdicts.of_completion(job, answer, engine.facts))
+        endings.append(verdicts.of_answer(job, answer, engine.facts, budget=budget))
     finished = [ending for ending in endings if isinstance(ending, Finished)]
     return finished, [ending for ending in endings if isinstance(ending, Failed)]
 

@@ -101,6 +101,13 @@ def attempts_of(generation: Generation) -> list[Attempt]:
     return [one for one in generation.attempts.all() if one.started_at >= since or one.claim_id == claim]
 
 
+def of_answer(job: Job, answer: Completion | InferenceError, facts: EngineFacts, *, budget: int) -> Verdict:
+    """The verdict on whatever an engine said of a job."""
+    if isinstance(answer, InferenceError):
+        return of_error(job.generation.pk, job.attempts, answer, budget=budget)
+    return of_completion(job, answer, facts)
+
+
 def of_completion(job: Job, completion: Completion, facts: EngineFacts) -> Finished | Failed:
     """The verdict on a completion, by what it looks like normalised and by how many tries went before."""
     shown = _normalise(job, completion.text, completion.finish_reason)

@@ -177,11 +177,13 @@ def _sweep_some() -> int:
 
 
 def _sweep_scores() -> int:
-    over = Score.objects.filter(state=State.RUNNING, lease_until__lt=Now())
     free = {"claim_id": None, "lease_until": None, "error": "the worker was lost: its lease was over"}
-    spent = over.filter(tries__gte=settings.GENERATION_MAX_ATTEMPTS)
-    failed = spent.update(state=State.FAILED, finished_at=Now(), **free)
-    return failed + over.update(state=State.QUEUED, **free)
+    with transaction.atomic():
+        over = Score.objects.select_for_update(skip_locked=True).filter(state=State.RUNNING, lease_until__lt=Now())
+        rows = Score.objects.filter(pk__in=list(over.order_by("pk").values_list("pk", flat=True)), state=State.RUNNING)
+        spent = rows.filter(tries__gte=settings.GENERATION_MAX_ATTEMPTS)
+        failed = spent.update(state=State.FAILED, finished_at=Now(), **free)
+        return failed + rows.update(state=State.QUEUED, **free)
 
 
 def _out_of_budget(ids: list[int]) -> list[int]:

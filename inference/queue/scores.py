@@ -98,18 +98,20 @@ def held_scores(claim_id: uuid.UUID, ids: Iterable[int]) -> QuerySet[Score]:
 
 
 def end_scores(endings: Sequence[ScoreEnding]) -> int:
-    """Store what became of claimed scores; how many were still held."""
+    """Store what became of claimed scores; how many were still held.
+
+    Row by row and not in one transaction: a withdrawal that deletes them at the same moment waits for one at most.
+    """
     changed = 0
-    with transaction.atomic():
-        for one in sorted(endings, key=lambda ending: ending.score_id):
-            changed += held_scores(one.claim_id, [one.score_id]).update(
-                state=one.state,
-                claim_id=None,
-                lease_until=None,
-                not_before=Now() + timedelta(seconds=one.delay_s) if one.delay_s else None,
-                finished_at=None if one.state == State.QUEUED else Now(),
-                **one.values,
-            )
+    for one in endings:
+        changed += held_scores(one.claim_id, [one.score_id]).update(
+            state=one.state,
+            claim_id=None,
+            lease_until=None,
+            not_before=Now() + timedelta(seconds=one.delay_s) if one.delay_s else None,
+            finished_at=None if one.state == State.QUEUED else Now(),
+            **one.values,
+        )
     return changed
 
 

@@ -52,7 +52,9 @@ class Wait(Table):
     """[wait]: waiting for a text."""
 
     deadline_s: int = key(
-        90, "Seconds after which a waiting person may leave, paid.", strict=True, ge=1, le=3600
+        90,
+        "Seconds after which a waiting person may leave, paid, or go on with what is ready.",
+        strict=True, ge=1, le=3600,
     )
 
 

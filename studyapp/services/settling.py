@@ -7,6 +7,7 @@ from dataclasses import asdict
 from math import ceil, floor
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F, QuerySet
 
 from annotations.models import Comparison
@@ -42,11 +43,17 @@ def settle_all(participant: Participant) -> None:
 
 
 def _go_on_with_described(generation_ids: Iterable[int]) -> None:
-    """RAT: descriptions among these texts lead to their participants' answers."""
+    """RAT: descriptions among these texts lead to their participants' answers.
+
+    Under the participant's lock, so that nothing is asked for somebody who withdraws at the same moment.
+    """
     there = Generation.objects.filter(pk__in=generation_ids, purpose=Generation.Purpose.DESCRIPTION, state=READY)
-    for row in there.select_related("owner__study"):
-        if row.owner is not None and row.owner.is_unfinished:
-            texts.request_described(row.owner, row.arm, row.text)
+    for owner_id, arm, text in there.values_list("owner_id", "arm", "text"):
+        with transaction.atomic():
+            people = Participant.objects.select_for_update(of=("self",)).select_related("study")
+            owner = people.filter(pk=owner_id).first()
+            if owner is not None and owner.is_unfinished:
+                texts.request_described(owner, arm, text)
 
 
 def is_lost(pair: Comparison) -> bool:

@@ -30,7 +30,6 @@ from inference.scores import score_rows
 from studyapp.models import Study
 from studyapp.services import leaving, scoring
 from tests import factory
-from tests.inference.drained import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_bells")]
 State = Score.State
@@ -169,8 +168,9 @@ def test_a_worker_starts_an_engine_for_scores_alone() -> None:
     study: Study = factory.open_study()
     factory.elicited(study)
     factory.finish_texts(study)
+    assert Score.objects.exists()
     drain()
-    wait_until(lambda: not Score.objects.exclude(state=State.READY).exists())
+    assert set(Score.objects.values_list("state", flat=True)) == {State.READY}
 
 
 # ---- what engines say

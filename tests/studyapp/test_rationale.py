@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 
 from annotations.models import Comparison
 from inference.contracts import GenerationRequest
@@ -112,6 +114,29 @@ def test_nothing_is_asked_for_somebody_who_left_while_they_were_described() -> N
     leaving.stop(person)
     settling.settle([row.pk])
     assert not Generation.objects.filter(owner=person, arm="rat", purpose="answer").exists()
+
+
+def test_answers_are_asked_for_under_the_participants_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    person = factory.elicited(a_study())
+    (row,) = descriptions(person)
+    Generation.objects.filter(pk=row.pk).update(state=State.READY, text="This reader likes it short.")
+    free: list[bool] = []
+
+    def try_the_lock() -> None:
+        try:
+            with transaction.atomic():
+                free.append(Participant.objects.select_for_update(skip_locked=True).filter(pk=person.pk).exists())
+        finally:
+            connection.close()
+
+    def asked(*_: Any) -> None:
+        other = threading.Thread(target=try_the_lock)
+        other.start()
+        other.join()
+
+    monkeypatch.setattr("studyapp.services.texts.request_described", asked)
+    settling.settle([row.pk])
+    assert free == [False]
 
 
 def test_withdrawal_erases_the_description() -> None:
