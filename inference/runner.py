@@ -42,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 # An engine that did not start is tried again after this long, doubled each time.
 START_DELAY_S, LONGEST_START_DELAY_S = 2.0, 120.0
+# How long a stopping process waits for a claim that is under way; its rows come back by their lease otherwise.
+LONGEST_CLAIM_S = 5.0
 
 # A flight is filled up when this share of its places is free, and every LOOK_S seconds for whoever waits.
 REFILL = 8
@@ -106,6 +108,8 @@ class Runner:
         self._held: dict[uuid.UUID, list[int]] = {}
         self._flights: list[Flight] = []
         self._lock = threading.Lock()
+        # Held from a claim until its rows are known to be held: a process that stops in between would leave them.
+        self._claiming = threading.Lock()
         self.stopping = threading.Event()
 
     def engine(self, spec: ModelSpec) -> Engine:
@@ -153,11 +157,12 @@ class Runner:
         with self._aboard(flight):
             while True:
                 due = time.monotonic() >= look_at or (more and flight.room >= engine.slots // REFILL)
-                if due and flight.room and engine.alive and not self.stopping.is_set():
-                    rows = queue.claim(model_key, flight.room, worker=self.name)
+                if due and flight.room and engine.alive:
+                    with self._claiming:
+                        rows = self._claim(model_key, flight.room)
+                        flight.board(rows)
                     more, look_at = bool(rows), time.monotonic() + LOOK_S
                     claimed += len(rows)
-                    flight.board(rows)
                 if not flight:
                     return claimed
                 endings = flight.land(LOOK_S)
@@ -186,13 +191,27 @@ class Runner:
         return len(rows)
 
     def _next_batch(self, model_key: str, engine: Engine) -> int:
-        rows = queue.claim(model_key, max(1, engine.slots), worker=self.name)
+        with self._claiming:
+            rows = self._claim(model_key, max(1, engine.slots))
+            if rows:
+                self._hold(rows)
         if rows:
             self._batch(engine, rows)
         return len(rows)
 
+    def _claim(self, model_key: str, room: int) -> list[Generation]:
+        return [] if self.stopping.is_set() else queue.claim(model_key, room, worker=self.name)
+
+    def _hold(self, rows: list[Generation]) -> None:
+        claim_id = rows[0].claim_id
+        assert claim_id is not None
+        with self._lock:
+            self._held[claim_id] = [row.pk for row in rows]
+
     def give_back(self) -> int:
-        """Put everything this runner still holds back into the queue; how many rows."""
+        """Put everything this runner still holds back into the queue; how many rows. Call it once `stopping` is set."""
+        if self._claiming.acquire(timeout=LONGEST_CLAIM_S):
+            self._claiming.release()
         with self._lock:
             batches = dict(self._held)
             for flight in self._flights:
@@ -216,8 +235,6 @@ class Runner:
         claim_id = rows[0].claim_id
         assert claim_id is not None
         ids = [row.pk for row in rows]
-        with self._lock:
-            self._held[claim_id] = ids
         try:
             with kept_alive(claim_id, ids):
                 finished, failed = run_batch(engine, rows)

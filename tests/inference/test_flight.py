@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -159,6 +160,26 @@ def test_a_stopping_process_claims_no_more_and_gives_back_what_it_holds() -> Non
         assert runner.give_back() == 4
     assert set(Generation.objects.filter(pk__in=ids).values_list("state", flat=True)) == {State.QUEUED}
     assert set(Attempt.objects.values_list("outcome", flat=True)) == {Outcome.RETURNED}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_rows_claimed_while_the_process_stops_are_given_back_too(monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
+    claim, claimed = queue.claim, threading.Event()
+
+    def slow_to_return(*args: Any, **kwargs: Any) -> Any:
+        rows = claim(*args, **kwargs)
+        claimed.set()
+        time.sleep(0.3)
+        return rows
+
+    monkeypatch.setattr(queue, "claim", slow_to_return)
+    key, ids = ask(8, stream=stream, slots=4, delay_s=2.0)
+    runner = Runner()
+    with draining(key, runner):
+        assert claimed.wait(10)
+        runner.stopping.set()
+        assert runner.give_back() == 4
+    assert set(Generation.objects.filter(pk__in=ids).values_list("state", flat=True)) == {State.QUEUED}
 
 
 def test_leases_of_a_flight_are_renewed_until_an_engine_has_hung_too_long(settings: Any) -> None:
