@@ -127,7 +127,10 @@ class EngineRequest:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What an engine returns for one request. Token counts are whole numbers; `cached_tokens` None = unknown."""
+    """What an engine returns for one request. Token counts are whole numbers; `cached_tokens` None = unknown.
+
+    `adapter_digest` is empty without an adapter, and where the engine does not see the adapter's files.
+    """
 
     id: str
     text: str
@@ -136,6 +139,7 @@ class Completion:
     completion_tokens: int
     cached_tokens: int | None = None
     prompt_text: str | None = None
+    adapter_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,13 @@ class EngineFacts:
     max_context: int
     can_seed: bool
     can_score: bool
+    can_cache: bool = False
+
+    @property
+    def abilities(self) -> list[str]:
+        """What the engine can do, for the ledger: of ``seeds``, ``scores`` and ``prefix_cache``."""
+        able = {"seeds": self.can_seed, "scores": self.can_score, "prefix_cache": self.can_cache}
+        return [name for name, can in able.items() if can]
 
 
 class InferenceError(Exception):

@@ -85,6 +85,10 @@ class Generation(Work):
     engine = models.CharField(max_length=40, blank=True)
     model_digest = models.CharField(max_length=64, blank=True)
     tokenizer_digest = models.CharField(max_length=64, blank=True)
+    adapter_digest = models.CharField(max_length=64, blank=True)
+    abilities = models.JSONField(
+        default=list, blank=True, help_text="What the engine could do: seeds, scores, prefix_cache."
+    )
     versions = models.JSONField(default=dict, blank=True)
     device = models.CharField(max_length=60, blank=True)
 

@@ -212,5 +212,7 @@ def _ledger(job: Job, kept: _Candidate, last: Completion, facts: EngineFacts, ex
         model_digest=facts.model_digest,
         tokenizer_digest=facts.tokenizer_digest,
         device=facts.device,
+        adapter_digest=last.adapter_digest,
+        abilities=facts.abilities,
         versions=dict(facts.versions),
     )

@@ -72,7 +72,7 @@ class VllmEngine:
         self.facts, self.slots = facts, slots
         self._loop, self._prompting = loop, prompting
         self._lora, self._endless = bool(options.get("lora")), bool(options.get("ignore_end"))
-        self._adapters: dict[str, int] = {}
+        self._adapters: dict[str, tuple[int, str]] = {}
 
     @property
     def alive(self) -> bool:
@@ -149,8 +149,10 @@ class VllmEngine:
             raise PermanentError(f"adapter {folder!r}: no adapter_config.json there: point at a saved LoRA adapter")
         from vllm.lora.request import LoRARequest
 
-        number = self._adapters.setdefault(folder, len(self._adapters) + 1)
-        return LoRARequest(folder, number, folder)
+        if folder not in self._adapters:
+            files = [Path(folder) / "adapter_config.json", *Path(folder).glob("*.safetensors")]
+            self._adapters[folder] = (len(self._adapters) + 1, files_digest(files))
+        return LoRARequest(folder, self._adapters[folder][0], folder)
 
     def _end(self, request: EngineRequest, found: Future[Any]) -> Completion | InferenceError:
         try:
@@ -166,6 +168,7 @@ class VllmEngine:
             completion_tokens=len(made.token_ids),
             cached_tokens=output.num_cached_tokens,
             prompt_text=self._prompting.text(request.prompt),
+            adapter_digest=self._adapters[request.adapter][1] if request.adapter else "",
         )
 
 
@@ -216,6 +219,7 @@ def load(spec: ModelSpec, *, bundled_root: Path) -> VllmEngine:
         max_context=context,
         can_seed=True,
         can_score=not arguments["enable_lora"],
+        can_cache=True,
     )
     return VllmEngine(loop, prompting, facts, slots, options)
 

@@ -54,6 +54,8 @@ class Migration(migrations.Migration):
                 ('engine', models.CharField(blank=True, max_length=40)),
                 ('model_digest', models.CharField(blank=True, max_length=64)),
                 ('tokenizer_digest', models.CharField(blank=True, max_length=64)),
+                ('adapter_digest', models.CharField(blank=True, max_length=64)),
+                ('abilities', models.JSONField(blank=True, default=list, help_text='What the engine could do: seeds, scores, prefix_cache.')),
                 ('versions', models.JSONField(blank=True, default=dict)),
                 ('device', models.CharField(blank=True, max_length=60)),
                 ('owner', models.ForeignKey(blank=True, help_text='Null for unpersonalised texts; a row with an owner is never shared.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='generations', to='studyapp.participant')),

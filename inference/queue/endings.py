@@ -52,6 +52,8 @@ class Ledger:
     model_digest: str
     tokenizer_digest: str
     device: str
+    adapter_digest: str = ""
+    abilities: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
 
 

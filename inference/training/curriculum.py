@@ -32,6 +32,7 @@ from inference.prompts import (
 from inference.training.fewshot import Kind
 from inference.world.answers import (
     LONG,
+    SHIFTS,
     SHORT,
     STRAY,
     Plan,
@@ -60,13 +61,14 @@ class Ease:
 
     `forced`: a shot forces the sign, instead of being a pair of a questionnaire. Of forced pairs, `turned`: the two
     differ in a further respect, one being sure; `alone`: one of the two speaks of another domain; `noise`: an idea says
-    the opposite.
+    the opposite. Of the answer that is learnt, `stray`: an idea, or a review's length, is not to the user's liking.
     """
 
     forced: float = 0.0
     turned: float = 1.0
     alone: float = 0.0
     noise: float = 0.0
+    stray: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Row:
 
 
 def draw_row(kind: Kind, shots: int, ease: Ease, rng: random.Random, form: Form = "whole") -> Row:
-    """A row of a fresh user of any domain, after `shots` shots. Answers are wholly in the user's style.
+    """A row of a fresh user of any domain, after `shots` shots. Answers are in the user's style, but for `ease.stray`.
 
     A sketch is always an answer.
     """
@@ -90,8 +92,8 @@ def draw_row(kind: Kind, shots: int, ease: Ease, rng: random.Random, form: Form 
         for question, shot in zip(asked, draw_shots(user, asked[:-1], rng, put), strict=False)
     ]
     if form == "whole":
-        return _row(kind, user, context, asked[-1], rng)
-    answer = sketch(asked[-1], style_of(user, rng), rng)
+        return _row(kind, user, context, asked[-1], ease.stray, rng)
+    answer = sketch(asked[-1], style_of(user, rng, ease.stray), rng)
     return Row("".join(map(_sections, context)), fspo_target(answer))
 
 
@@ -108,14 +110,16 @@ def _predicates(idea: Idea) -> Sequence[str]:
     return FORMS[idea.domain][idea.aspect].predicates[idea.value]
 
 
-def _row(kind: Kind, user: User, context: Sequence[Shot], question: Question, rng: random.Random) -> Row:
+def _row(
+    kind: Kind, user: User, context: Sequence[Shot], question: Question, stray: float, rng: random.Random
+) -> Row:
     if kind == "describe":
         return Row(fspo_prompt(question.text, context, rationale=True), description_target(describe(user)))
     described = kind == "described"
     prompt = fspo_prompt(
         question.text, context, rationale=described and bool(context), description=describe(user) if described else None
     )
-    return Row(prompt, fspo_target(write(question, style_of(user, rng), rng)))
+    return Row(prompt, fspo_target(write(question, style_of(user, rng, stray), rng)))
 
 
 def ask(domain: str, rng: random.Random) -> Question:
@@ -127,15 +131,19 @@ def ask(domain: str, rng: random.Random) -> Question:
     return Question(subject, rng.choice(ASKED[subject.kind]).format(s=subject.name), "train")
 
 
-def style_of(user: User, rng: random.Random) -> Plan:
-    """An answer's plan wholly to a user's liking; what the user does not care about is drawn."""
+def style_of(user: User, rng: random.Random, stray: float = 0.0) -> Plan:
+    """An answer's plan to a user's liking; what the user does not care about is drawn.
+
+    With chance `stray` an idea is not to their liking, as in the steered answers of the world.
+    """
     match user:
         case Persona():
-            return views_plan(user.views)
+            return _noisy(views_plan(user.views), stray, rng)
         case LevelUser():
-            return level_plan(user.level, rng, shifts=(0,))
+            return level_plan(user.level, rng, shifts=(0,) if rng.random() >= 2 * stray else SHIFTS)
         case ReviewUser():
-            return _review(user.valence, user.length, rng)
+            length = -user.length if rng.random() < stray else user.length
+            return _noisy(_review(user.valence, length, rng), stray, rng)
     raise TypeError(f"no style is known for {type(user).__name__}")
 
 
@@ -180,6 +188,8 @@ def _forced_shot(user: User, question: Question, ease: Ease, rng: random.Random,
 
 def _noisy(plan: Plan, noise: float, rng: random.Random) -> Plan:
     """The plan with some ideas turned round, where an idea has an opposite."""
+    if not noise:
+        return plan
     return tuple(
         replace(idea, value=-idea.value) if idea.domain != EXPLANATIONS and rng.random() < noise else idea
         for idea in plan

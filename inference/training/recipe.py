@@ -65,8 +65,8 @@ class Part(_Strict):
 
     The rest belongs to grow stages. `form` as in `curriculum.draw_row`; `learn` is what is learnt of an answer: all of
     it, or only the phrases that say its ideas; `in_place`: the preferred answers among the shots are learnt too, in
-    their places. `forced`, `turned`, `alone` and `noise` are those of `curriculum.Ease` at the first and at the last
-    row, annealed linearly.
+    their places. `forced`, `turned`, `alone`, `noise` and `stray` are those of `curriculum.Ease` at the first and at
+    the last row, annealed linearly.
     """
 
     share: float = Field(gt=0)
@@ -79,10 +79,11 @@ class Part(_Strict):
     turned: tuple[Fraction, Fraction] = (1.0, 1.0)
     alone: tuple[Fraction, Fraction] = (0.0, 0.0)
     noise: tuple[Fraction, Fraction] = (0.0, 0.0)
+    stray: tuple[Fraction, Fraction] = (0.0, 0.0)
 
     def ease(self, progress: float) -> Ease:
         """The ease of a row at `progress`, from 0 to 1, through its stage."""
-        ends = (self.forced, self.turned, self.alone, self.noise)
+        ends = (self.forced, self.turned, self.alone, self.noise, self.stray)
         return Ease(*(start + (end - start) * progress for start, end in ends))
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from studyapp.models import Study
 from studyapp.protocol import Protocol
+from studyapp.services import waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,17 @@ def main_numbers(study: Study) -> list[Fact]:
         Fact("Wait", f"{spec.wait.deadline_s} s, then people may leave paid"),
         Fact("Absence", f"place kept {sessions.lease_min} min, resume within {sessions.resume_hours} h"),
     ]
+
+
+def waiting(study: Study) -> Fact:
+    """The wait for the first pair to judge, as the pace of workers lets expect."""
+    found = waits.of_study(study)
+    if found is None:
+        return Fact("Expected wait", "not measured yet")
+    crowd = "; ".join(
+        f"{'alone' if people == 1 else f'{people} at once'} {seconds:.0f} s" for people, seconds in found.wait_s.items()
+    )
+    return Fact("Expected wait", f"{crowd}. Workers keep up with {found.people_per_hour:,.0f} people an hour")
 
 
 def _asked(shots: int, probes: int, repeats: int) -> str:

@@ -31,7 +31,8 @@ ALWAYS = ("study", "state", "need", "purpose", "tries", "trouble")
 RECORD = (
     "arm", "model_key", "adapter", "owner", "question", "replicate", "position", "shots_used", "shots_dropped", "words",
     "flag_list", "finish_reason", "seed", "prompt_tokens", "completion_tokens", "cached_tokens", "engine", "device",
-    "model_digest", "tokenizer_digest", "library_versions", "context_hash", "queued_at", "started_at", "finished_at",
+    "model_digest", "tokenizer_digest", "adapter_digest", "abilities", "library_versions", "context_hash", "queued_at",
+    "started_at", "finished_at",
 )  # fmt: skip
 WORDS = ("prompt", "text")
 

@@ -145,7 +145,7 @@ class StudyAdmin(ReadOnlyAdmin):
             "title": str(study),
             "study": study,
             "study_state_label": STATE_LABELS.get(study.state, ""),
-            "facts": facts.main_numbers(study),
+            "facts": [*facts.main_numbers(study), facts.waiting(study)],
             "arms": facts.arms(study),
             "comparisons": facts.comparisons(study),
             "staff_events": staff.order_by("-id")[:8],

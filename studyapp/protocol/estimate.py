@@ -65,7 +65,8 @@ def budget(loaded: Loaded) -> Budget:
     return Budget(words, labelled, judged, decide, minutes, protocol.pay.currency, amount, per_hour)
 
 
-def _mean_words(texts: Iterable[str]) -> float:
+def mean_words(texts: Iterable[str]) -> float:
+    """Words of an average text; 0 without texts."""
     lengths = [words_in(text) for text in texts]
     return fmean(lengths) if lengths else 0.0
 
@@ -73,15 +74,15 @@ def _mean_words(texts: Iterable[str]) -> float:
 def _labelled_pair(loaded: Loaded) -> float:
     asked = {row.id: row.text for row in loaded.questions if row.use == "elicit"}
     answers = (row.text for row in loaded.candidates if row.question in asked)
-    return _mean_words(asked.values()) + 2 * _mean_words(answers)
+    return mean_words(asked.values()) + 2 * mean_words(answers)
 
 
 def _judged(loaded: Loaded, protocol: Protocol) -> int:
     attention = sum(control.items for control in protocol.controls if control.kind == "attention")
     pairs = protocol.main_items + protocol.control_items - attention
-    question = _mean_words(row.text for row in loaded.questions if row.use == "judge")
+    question = mean_words(row.text for row in loaded.questions if row.use == "judge")
     total = pairs * (question + sum(protocol.normalise.words))
-    total += attention * _mean_words(f"{row.text} {row.expected} {row.other}" for row in loaded.attention)
+    total += attention * mean_words(f"{row.text} {row.expected} {row.other}" for row in loaded.attention)
     return round(total)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from studyapp.protocol.asking import ControlDef
 from studyapp.protocol.availability import as_toml
 from studyapp.protocol.loaded import Loaded
+from studyapp.protocol.making import OWN_CONTEXTS
 from studyapp.protocol.model import Protocol
 from studyapp.protocol.problem import Problem
 from studyapp.protocol.running import Exits
@@ -28,6 +29,7 @@ def hints(loaded: Loaded, file: str) -> list[Problem]:
         *(Problem(file, *fault) for fault in _unreachable(protocol)),
         *(Problem(file, *fault) for fault in _room_for_tokens(protocol)),
         *(Problem(file, *fault) for fault in _weights(protocol)),
+        *(Problem(file, *fault) for fault in _scores(protocol)),
         *_banks(loaded, file),
         *_placeholders(loaded, file),
     ]
@@ -90,6 +92,28 @@ def _weights(protocol: Protocol) -> Iterator[tuple[str, str, str]]:
                 f"models.{name}.revision",
                 "is not set, so that a later run may get other weights",
                 "pin the commit of the weights if the source is a hub id",
+            )
+
+
+def _scores(protocol: Protocol) -> Iterator[tuple[str, str, str]]:
+    """Probes are there to be scored by the models that people's shots condition."""
+    if not protocol.elicitation.probes:
+        return
+    names = {arm.model for arm in protocol.arms.values() if arm.context in OWN_CONTEXTS} & set(protocol.models)
+    for name in sorted(names):
+        model = protocol.models[name]
+        if protocol.base_model(name).options.get("lora"):
+            yield (
+                f"models.{name}",
+                "scores no probes: vLLM has no log-probabilities of a prompt while it serves adapters",
+                "merge the adapter into a model of its own, or expect no personalisation fidelity",
+            )
+        elif model.engine == "openai":
+            yield (
+                f"models.{name}.engine",
+                "scores probes only where the server returns log-probabilities of a prompt, and repeats a text only "
+                "where it honours seeds",
+                "use a server of vLLM, or expect no personalisation fidelity and no replay",
             )
 
 

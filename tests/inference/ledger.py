@@ -41,6 +41,8 @@ def a_ledger(text: str = "A good morning is slow.", **changes: Any) -> Ledger:
         model_digest="m",
         tokenizer_digest="t",
         device="cpu",
+        adapter_digest="a",
+        abilities=["seeds"],
         versions={"library": "1"},
     )
     return replace(ledger, **changes)

@@ -283,6 +283,10 @@ def test_adapters_of_several_arms_share_one_base_and_one_batch(adapters: list[tu
             assert same >= len(plain) - 2
         (score,) = engine.score([ScoreRequest("s", plain[0].prompt, fspo_target("It is nice."), arms[1])])
         assert "scores no texts while it serves adapters" in str(score)
+        digests = [made.adapter_digest for made in engine.generate([replace(plain[0], adapter=arm) for arm in arms])]
+        assert digests[0] == ""
+        assert len({len(digest) for digest in digests[1:]}) == 1 < len(set(digests[1:]))
+        assert engine.facts.abilities == ["seeds", "prefix_cache"]
         missing = engine.generate([replace(plain[0], adapter="/nowhere")])[0]
         assert "no adapter_config.json there" in str(missing)
     finally:

@@ -21,7 +21,7 @@ from tests import factory
 from tests.studyapp.staff import crawl, researcher
 
 pytestmark = pytest.mark.django_db
-QUERIES = 15
+QUERIES = 18
 LISTS = (
     "studyapp/study", "studyapp/participant", "inference/generation", "annotations/judgment", "studyapp/event",
 )  # fmt: skip

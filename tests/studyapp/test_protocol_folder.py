@@ -365,3 +365,21 @@ class TestHints:
 def test_a_question_may_run_over_several_lines() -> None:
     row = QuestionRow(id="q", use="judge", domain="d", topic="t", text="First this.\nThen that?")
     assert "\n" in row.text
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ('engine = "openai"\nsource = "tuned"', "returns log-probabilities of a prompt"),
+        ('engine = "vllm"\nsource = "/models/base"\nadapter = "/models/adapter"', "while it serves adapters"),
+        ('engine = "vllm"\nsource = "/models/base"', ""),
+    ],
+)
+def test_models_that_may_not_score_the_probes_are_named(folder: Path, model: str, says: str) -> None:
+    text = (folder / "study.toml").read_text(encoding="utf-8")
+    start = text.index("[models.")
+    end = text.index("\n[", start + 1)
+    heading = text[start : text.index("\n", start)]
+    (folder / "study.toml").write_text(f"{text[:start]}{heading}\n{model}\n{text[end:]}", encoding="utf-8")
+    warned = [warning for warning in load_folder(folder).warnings if "scores" in warning.what]
+    assert [says in warning.what for warning in warned] == ([True] if says else [])

@@ -11,8 +11,10 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from studyapp.protocol import load_folder, render_report, to_json
+from studyapp.protocol.waiting import render_waits, waits_json
 from studyapp.services import studies
 from studyapp.services.studies import StudyError
+from studyapp.services.waits import of_folder
 
 
 class Command(BaseCommand):
@@ -64,7 +66,13 @@ class Command(BaseCommand):
 
     def _check(self, target: str, options: dict[str, Any]) -> None:
         loaded = load_folder(Path(target))
-        self.stdout.write(json.dumps(to_json(loaded), ensure_ascii=False) if options["json"] else render_report(loaded))
+        expected = of_folder(loaded)
+        if options["json"]:
+            self.stdout.write(json.dumps({**to_json(loaded), "waits": waits_json(expected)}, ensure_ascii=False))
+        else:
+            self.stdout.write(render_report(loaded))
+            if loaded.protocol:
+                self.stdout.write("\n" + "\n".join(render_waits(loaded.protocol, expected)))
         if loaded.problems:
             sys.exit(1)
 
