@@ -63,6 +63,10 @@ class ModelSpec:
         return f"{self.engine}-{hashlib.sha256(canonical.encode()).hexdigest()[:12]}"
 
 
+REQUEST_VERSION = 1
+"""Goes up when a stored request gets a field that workers must understand; older workers leave such rows to others."""
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """Everything that decides a text: frozen when it is asked for, stored with the generation as JSON.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils import timezone
 
+from inference.contracts import REQUEST_VERSION
+
 
 class Need(models.IntegerChoices):
     """Order of need, most urgent first: the first key by which work is claimed."""
@@ -28,6 +30,9 @@ class Work(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     model_key = models.CharField(max_length=64, help_text="Base model's key: one queue and one batch.")
     adapter = models.CharField(max_length=500, blank=True)
+    request_version = models.PositiveSmallIntegerField(
+        default=REQUEST_VERSION, help_text="What a worker must understand to claim it."
+    )
     need = models.PositiveSmallIntegerField(choices=Need.choices, default=Need.PERSONAL)
     position = models.PositiveIntegerField(default=0, help_text="Planned position, the second key of need.")
     claim_id = models.UUIDField(null=True, blank=True, help_text="The fence: only its holder may write.")

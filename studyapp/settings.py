@@ -121,6 +121,8 @@ CACHES = {
 
 CELERY_BROKER_URL = broker_url()
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A Redis that refuses writes, its disk full, is waited for like one that is away.
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 # For those who ring; a worker, which listens, is more patient (`manage.py worker`).
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Count, F, Max, Q, QuerySet, prefetch_related_objects
 from django.db.models.functions import Now
 
-from inference.contracts import ModelSpec
+from inference.contracts import REQUEST_VERSION, ModelSpec
 from inference.models import Attempt, Generation, Score
 from inference.queue.doorbell import ring, tell_on_commit
 
@@ -34,7 +34,8 @@ SWEEP_LIMIT = 500
 CLAIM_SQL = """
 WITH picked AS MATERIALIZED (
     SELECT id FROM {table}
-    WHERE state = 'queued' AND model_key = %(key)s AND (not_before IS NULL OR not_before <= statement_timestamp())
+    WHERE state = 'queued' AND model_key = %(key)s AND request_version <= %(version)s
+        AND (not_before IS NULL OR not_before <= statement_timestamp())
     ORDER BY need, position, id
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
@@ -55,6 +56,9 @@ def claim_sql(table: str) -> str:
 GENERATION_CLAIM = claim_sql("inference_generation")
 
 
+UNDERSTOOD = {"version": REQUEST_VERSION}
+
+
 def lease() -> timedelta:
     """How long a claim holds without a heartbeat."""
     return timedelta(seconds=settings.GENERATION_LEASE_S)
@@ -73,7 +77,7 @@ def claim(model_key: str, limit: int, *, worker: str) -> list[Generation]:
     the last one, with its seed, is the new one.
     """
     claim_id = uuid.uuid4()
-    parameters: dict[str, Any] = {"key": model_key, "limit": limit, "claim": claim_id, "lease": lease()}
+    parameters: dict[str, Any] = {"key": model_key, "limit": limit, "claim": claim_id, "lease": lease()} | UNDERSTOOD
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(GENERATION_CLAIM, parameters)

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from inference.contracts import GenerationRequest, ModelSpec
 from inference.models import Need, Score
-from inference.queue.claims import claim_sql, lease
+from inference.queue.claims import UNDERSTOOD, claim_sql, lease
 from inference.queue.doorbell import ring_on_commit
 
 State = Score.State
@@ -85,7 +85,7 @@ def request_scores(orders: Sequence[ScoreOrder]) -> None:
 
 def claim_scores(model_key: str, limit: int) -> list[Score]:
     """Take up to `limit` queued scores of a base model in the order they were asked for; empty when there are none."""
-    claim: dict[str, Any] = {"key": model_key, "limit": limit, "claim": uuid.uuid4(), "lease": lease()}
+    claim: dict[str, Any] = {"key": model_key, "limit": limit, "claim": uuid.uuid4(), "lease": lease()} | UNDERSTOOD
     with connection.cursor() as cursor:
         cursor.execute(SCORE_CLAIM, claim)
         ids = [row[0] for row in cursor.fetchall()]

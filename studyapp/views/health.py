@@ -13,6 +13,7 @@ from datetime import timedelta
 from django.core.cache import cache
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Max
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -52,12 +53,14 @@ def _redis() -> str:
 
 
 def _workers() -> str:
-    """Stalled when a text has been due for two minutes and nothing is being generated."""
-    due = timezone.now() - timedelta(seconds=STALLED_S)
-    rows = Generation.objects
-    if rows.filter(state="running", lease_until__gt=timezone.now()).exists():
+    """Stalled when a text has been due for two minutes and nobody is at work who could make it."""
+    now = timezone.now()
+    due = Generation.objects.filter(state="queued", queued_at__lt=now - timedelta(seconds=STALLED_S))
+    newest = due.aggregate(newest=Max("request_version"))["newest"]
+    if newest is None:
         return "ok"
-    return "stalled" if rows.filter(state="queued", queued_at__lt=due).exists() else "ok"
+    at_work = Generation.objects.filter(state="running", lease_until__gt=now, request_version__gte=newest)
+    return "ok" if at_work.exists() else "stalled"
 
 
 @never_cache

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import statistics
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from django.db import connection
 
 from inference import queue
+from inference.contracts import REQUEST_VERSION
 from inference.models import Attempt, Generation
 from inference.workroom import POLL_S
 from studyapp.embedded import Servers
@@ -36,6 +39,18 @@ def own_site(own_servers: Servers, tmp_path: Path) -> Iterator[Site]:
     site.manage("migrate", "--verbosity=0")
     yield site
     site.end()
+
+
+@pytest.fixture
+def small_disk(short_path: Path) -> Iterator[Path]:
+    """A file system of its own for the data folder, small enough to fill."""
+    folder = short_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system takes root")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
 
 
 BOTH = pytest.mark.parametrize("stream", [False, True], ids=["in batches", "one by one"])
@@ -223,3 +238,51 @@ def test_the_texts_of_an_engine_that_hangs_are_left_to_others(site: Site, stream
     site.worker()
     site.await_ready(6, 60)
     site.assert_each_arrived_once(ids)
+
+
+@pytest.mark.slow
+def test_a_full_data_folder_delays_texts_and_loses_none(small_disk: Path, tmp_path: Path) -> None:
+    servers = Servers(small_disk / "data")
+    servers.start()
+    site = Site(servers.environ(), tmp_path)
+    try:
+        site.manage("migrate", "--verbosity=0")
+        ids = site.plant(60, slots=4, delay_s=0.3)
+        worker = site.worker()
+        site.await_ready(4)
+        fill(small_disk / "filler")
+        wait_until(lambda: worker.said("No space left on device"), 60, "a write that finds no room")
+        time.sleep(3)
+        assert site.count("ready") < 60
+        (small_disk / "filler").unlink()
+        if servers.postgres.pid() is None:
+            servers.postgres.start()
+        site.await_ready(60, 120)
+        site.assert_each_arrived_once(ids)
+        assert worker.process.poll() is None, "it survived"
+    finally:
+        site.end()
+        servers.stop()
+
+
+def fill(path: Path) -> None:
+    """Write until nothing fits any more."""
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+
+
+@pytest.mark.slow
+def test_a_worker_of_an_older_version_leaves_newer_requests_to_newer_workers(site: Site) -> None:
+    old = plant(4, {"slots": 4, "delay_s": 0.1})
+    site.worker()
+    site.await_ready(4)
+    new = plant(8, {"slots": 4, "delay_s": 0.1})[4:]
+    Generation.objects.filter(pk__in=new).update(request_version=REQUEST_VERSION + 1)
+    site.await_ready(8)
+    time.sleep(2 * POLL_S)
+    assert set(Generation.objects.filter(pk__in=new).values_list("state", "tries")) == {("queued", 0)}
+    site.upgraded_worker()
+    site.await_ready(12)
+    assert all(history == ["ready"] for history in site.histories().values())
+    assert len(old) == 4

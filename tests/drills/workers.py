@@ -59,6 +59,17 @@ class Site:
 
     def worker(self, *arguments: str, **environ_of_its_own: str) -> Worker:
         """Start a worker."""
+        return self._start(["manage.py", "worker", *arguments], environ_of_its_own)
+
+    def upgraded_worker(self) -> Worker:
+        """Start a worker of the version to come."""
+        program = (
+            "import sys; from inference import contracts; contracts.REQUEST_VERSION += 1; "
+            "import manage; sys.argv = ['manage.py', 'worker']; manage.main()"
+        )
+        return self._start(["-c", program], {})
+
+    def _start(self, program: list[str], environ_of_its_own: Mapping[str, str]) -> Worker:
         log = self.folder / f"worker-{len(self.workers)}.log"
         environ = {
             **self.environ,
@@ -69,7 +80,7 @@ class Site:
         }
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "manage.py", "worker", *arguments],
+                [sys.executable, *program],
                 cwd=BASE,
                 env=environ,
                 stdout=out,

@@ -11,11 +11,22 @@ import pytest
 from django.db import connection, transaction
 
 from inference import queue
+from inference.contracts import REQUEST_VERSION
 from inference.models import Attempt, Generation, Need
 from tests.inference.cast import MODEL, a_person, a_study, orders
 from tests.inference.ledger import Outcome, State, arrived, claim_one, expire, fence, outcomes
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quiet_bells")]
+
+
+# ---- claims
+
+
+def test_a_request_that_this_version_does_not_understand_is_left_to_others() -> None:
+    known, unknown = queue.request_many(orders(a_study(), 2))
+    Generation.objects.filter(pk=unknown).update(request_version=REQUEST_VERSION + 1)
+    assert [row.pk for row in queue.claim(MODEL.key, 2, worker="ada")] == [known]
+    assert queue.claim(MODEL.key, 2, worker="ada") == []
 
 
 # ---- leases

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import uuid
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -461,6 +462,17 @@ def test_readyz_says_when_a_text_is_overdue(study: Study) -> None:
     Generation.objects.filter(study=study).update(queued_at=timezone.now() - timedelta(minutes=3))
     response = Client().get("/readyz")
     assert (response.status_code, response.json()["parts"]["workers"]) == (200, "stalled")
+
+
+def test_readyz_says_when_no_worker_at_work_understands_what_is_due(study: Study) -> None:
+    now = timezone.now()
+    old, new = Generation.objects.filter(study=study)[:2]
+    Generation.objects.exclude(pk__in=[old.pk, new.pk]).delete()
+    Generation.objects.filter(pk=old.pk).update(state="running", claim_id=uuid.uuid4(), lease_until=now + timedelta(1))
+    Generation.objects.filter(pk=new.pk).update(queued_at=now - timedelta(minutes=3))
+    assert Client().get("/readyz").json()["parts"]["workers"] == "ok"
+    Generation.objects.filter(pk=new.pk).update(request_version=2)
+    assert Client().get("/readyz").json()["parts"]["workers"] == "stalled"
 
 
 def test_withdrawn_and_declined_people_are_offered_nothing_more(study: Study) -> None:
