@@ -161,7 +161,17 @@ def _settle(text: str, purpose: Purpose) -> str:
     return _plain(_LIST_MARKER.sub("", _MARKUP.sub("", text)))
 
 
+# Lines that begin like prose and hold nothing that markdown could read as more than text.
+_PROSE = re.compile(r"(?:(?:[A-Za-z\"'(][A-Za-z0-9 ,.;:?!'\"()%/-]*)?\n)*(?:[A-Za-z\"'(][A-Za-z0-9 ,.;:?!'\"()%/-]*)?")
+
+
 def _plain(text: str) -> str:
+    if _PROSE.fullmatch(text):
+        return "\n\n".join(filter(None, map(_one_line, re.split(r"\n\n+", text))))
+    return _parsed(text)
+
+
+def _parsed(text: str) -> str:
     root = SyntaxTreeNode(_MARKDOWN.parse(text))
     paragraphs: list[str] = []
     lead = ""
@@ -255,7 +265,8 @@ def _is_degenerate(shown: str) -> bool:
 
 
 def _bare(word: str) -> str:
-    return re.sub(r"[\W_]+", "", word.casefold())
+    folded = word.casefold()
+    return folded if folded.isalnum() else re.sub(r"[\W_]+", "", folded)
 
 
 def _bare_words(text: str) -> list[str]:

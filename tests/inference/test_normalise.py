@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from inference.contracts import Shot, Window
-from inference.normalise import Normalised, normalise
+from inference.normalise import _PROSE, Normalised, _clean, _parsed, _plain, normalise
 from inference.prompts import description_target, fspo_prompt, fspo_target
 
 ANSWER = "A good neighbour listens. They lend a ladder and ask for nothing back."
@@ -269,3 +269,19 @@ def test_order_decides_nothing(first: str, second: str, names: list[str]) -> Non
     forth = [normalise(raw, WINDOW, names=names, shots=[SHOT]) for raw in (first, second)]
     back = [normalise(raw, WINDOW, names=names[::-1], shots=[SHOT]) for raw in (second, first)]
     assert forth == back[::-1]
+
+
+@given(st.text(st.sampled_from("ab Z09 ,.;:?!'\"()%/-\n\n  "), max_size=60))
+@example("A line\n- a list\nmore")
+@example("One.  \nTwo.\n\n\n(Three)\n")
+@example("a\n--\nb")
+@example("a\n 1. b")
+@example("a\n:-\nb")
+def test_prose_is_read_without_a_parser_just_as_with_it(text: str) -> None:
+    assert _plain(_clean(text)) == _parsed(_clean(text))
+
+
+def test_some_prose_takes_the_short_way() -> None:
+    assert _PROSE.fullmatch("It is plain. Isn't it (nearly)?\n\n\"Yes\", 9 of 10 said; half-way/50%!\n")
+    others = ("- a", "a\n1. b", "a *b*", "# a", "a\n---", "a & b", "a | b", " a", "é", "`")
+    assert not any(map(_PROSE.fullmatch, others))
