@@ -62,6 +62,7 @@ class Ease:
     `forced`: a shot forces the sign, instead of being a pair of a questionnaire. Of forced pairs, `turned`: the two
     differ in a further respect, one being sure; `alone`: one of the two speaks of another domain; `noise`: an idea says
     the opposite. Of the answer that is learnt, `stray`: an idea, or a review's length, is not to the user's liking.
+    `mixed`: the shots are a whole person's, each of any domain.
     """
 
     forced: float = 0.0
@@ -69,6 +70,7 @@ class Ease:
     alone: float = 0.0
     noise: float = 0.0
     stray: float = 0.0
+    mixed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +87,29 @@ def draw_row(kind: Kind, shots: int, ease: Ease, rng: random.Random, form: Form 
     A sketch is always an answer.
     """
     user = rng.choice(users(rng.choice(DOMAINS), "train"))
-    asked = [ask(user.domain, rng) for _ in range(shots + 1)]
     put = write if form == "whole" else sketch
-    context = [
-        _forced_shot(user, question, ease, rng, put) if rng.random() < ease.forced else shot
-        for question, shot in zip(asked, draw_shots(user, asked[:-1], rng, put), strict=False)
-    ]
+    context = _mixed(user, shots, ease, rng, put) if rng.random() < ease.mixed else _shots(user, shots, ease, rng, put)
+    asked = ask(user.domain, rng)
     if form == "whole":
-        return _row(kind, user, context, asked[-1], ease.stray, rng)
-    answer = sketch(asked[-1], style_of(user, rng, ease.stray), rng)
+        return _row(kind, user, context, asked, ease.stray, rng)
+    answer = sketch(asked, style_of(user, rng, ease.stray), rng)
     return Row("".join(map(_sections, context)), fspo_target(answer))
+
+
+def _shots(user: User, shots: int, ease: Ease, rng: random.Random, put: Writer) -> list[Shot]:
+    asked = [ask(user.domain, rng) for _ in range(shots)]
+    return [
+        _forced_shot(user, question, ease, rng, put) if rng.random() < ease.forced else shot
+        for question, shot in zip(asked, draw_shots(user, asked, rng, put), strict=True)
+    ]
+
+
+def _mixed(user: User, shots: int, ease: Ease, rng: random.Random, put: Writer) -> list[Shot]:
+    """Shots of a person who is `user` in one domain and somebody in each other."""
+    domains = [rng.choice(DOMAINS) for _ in range(shots)]
+    whole = {domain: user if domain == user.domain else rng.choice(users(domain, "train")) for domain in DOMAINS}
+    by_domain = {domain: iter(_shots(whole[domain], domains.count(domain), ease, rng, put)) for domain in DOMAINS}
+    return [next(by_domain[domain]) for domain in domains]
 
 
 def sketch(question: Question, plan: Plan, rng: random.Random) -> str:
@@ -110,9 +125,7 @@ def _predicates(idea: Idea) -> Sequence[str]:
     return FORMS[idea.domain][idea.aspect].predicates[idea.value]
 
 
-def _row(
-    kind: Kind, user: User, context: Sequence[Shot], question: Question, stray: float, rng: random.Random
-) -> Row:
+def _row(kind: Kind, user: User, context: Sequence[Shot], question: Question, stray: float, rng: random.Random) -> Row:
     if kind == "describe":
         return Row(fspo_prompt(question.text, context, rationale=True), description_target(describe(user)))
     described = kind == "described"

@@ -65,8 +65,8 @@ class Part(_Strict):
 
     The rest belongs to grow stages. `form` as in `curriculum.draw_row`; `learn` is what is learnt of an answer: all of
     it, or only the phrases that say its ideas; `in_place`: the preferred answers among the shots are learnt too, in
-    their places. `forced`, `turned`, `alone`, `noise` and `stray` are those of `curriculum.Ease` at the first and at
-    the last row, annealed linearly.
+    their places. `forced`, `turned`, `alone`, `noise`, `stray` and `mixed` are those of `curriculum.Ease` at the
+    first and at the last row, annealed linearly.
     """
 
     share: float = Field(gt=0)
@@ -80,10 +80,11 @@ class Part(_Strict):
     alone: tuple[Fraction, Fraction] = (0.0, 0.0)
     noise: tuple[Fraction, Fraction] = (0.0, 0.0)
     stray: tuple[Fraction, Fraction] = (0.0, 0.0)
+    mixed: tuple[Fraction, Fraction] = (0.0, 0.0)
 
     def ease(self, progress: float) -> Ease:
         """The ease of a row at `progress`, from 0 to 1, through its stage."""
-        ends = (self.forced, self.turned, self.alone, self.noise, self.stray)
+        ends = (self.forced, self.turned, self.alone, self.noise, self.stray, self.mixed)
         return Ease(*(start + (end - start) * progress for start, end in ends))
 
     @model_validator(mode="after")

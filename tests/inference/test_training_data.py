@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from inference.prompts import (
     fspo_prompt,
     fspo_target,
 )
-from inference.training.curriculum import Ease, _forced_shot, _noisy, _opposed, draw_row, sketch
+from inference.training.curriculum import Ease, _forced_shot, _noisy, _opposed, draw_row, sketch, style_of
 from inference.training.descriptions import closeness, pairs
 from inference.training.fewshot import IGNORED, Example, TooLongError, draw_example
 from inference.training.preferences import Labelled, PreferenceError, load
@@ -25,11 +27,11 @@ from inference.training.recipe import Part, Stage
 from inference.training.rows import Rows, encode_densely
 from inference.training.tokenizer import END, idea_tokens, train_tokenizer
 from inference.training.train import tokenizer_texts
-from inference.world.answers import draw_plan, level_plan
-from inference.world.forms import FORMS
-from inference.world.judge import sentences_of
+from inference.world.answers import LONG, draw_plan, level_plan
+from inference.world.forms import DOMAINS, FORMS
+from inference.world.judge import read, sentences_of
 from inference.world.subjects import SUBJECTS, Question, draw_question
-from inference.world.users import personas
+from inference.world.users import VIEWS, LevelUser, ReviewUser, personas
 from tests.inference.training_data import preference_rows, save
 
 
@@ -338,3 +340,33 @@ def test_a_truncated_file_a_missing_one_and_an_empty_group_are_refused(tmp_path:
         load(path)
     with pytest.raises(PreferenceError, match="there is no such file or folder"):
         load(tmp_path / "nowhere.parquet")
+
+
+def test_mixed_shots_are_of_one_person_who_has_a_taste_in_every_domain() -> None:
+    sections = re.compile(r"^## (?:Disp|P)referred Response *\n(.+)$", re.MULTILINE)
+    met: Counter[int] = Counter()
+    for seed in range(30):
+        row = draw_row("answer", 6, Ease(mixed=1.0), random.Random(seed))
+        shown = {read(text).domain for text in sections.findall(row.prompt)}
+        assert shown <= set(DOMAINS)
+        met[len(shown)] += 1
+        (answer,) = sections.findall(row.target)
+        assert read(answer).domain in DOMAINS
+    assert met[2] + met[3] == 30 - met[1] > 25
+    alone = draw_row("answer", 6, Ease(), random.Random(1))
+    assert len({read(text).domain for text in sections.findall(alone.prompt)}) == 1
+
+
+def test_a_stray_answer_now_and_then_says_what_its_reader_does_not_like() -> None:
+    rng = random.Random(4)
+    persona = rng.choice(personas("train"))
+    wanted = dict(zip(VIEWS, persona.views, strict=True))
+    plans = [style_of(persona, rng, 0.25) for _ in range(300)]
+    against = sum(idea.value != wanted[idea.aspect] for plan in plans for idea in plan)
+    assert 0.2 < against / (300 * len(VIEWS)) < 0.3
+    assert all(idea.value == wanted[idea.aspect] for idea in style_of(persona, rng))
+    reviewer = ReviewUser(0, 1)
+    assert all(len(style_of(reviewer, rng)) == LONG[-1] for _ in range(20))
+    assert any(len(style_of(reviewer, rng, 0.25)) < LONG[0] for _ in range(40))
+    level = LevelUser(3)
+    assert {idea.value for _ in range(40) for idea in style_of(level, rng, 0.25)} == {2, 3, 4}
