@@ -23,7 +23,7 @@ def of_folder(loaded: Loaded) -> Waits | None:
     try:
         return _estimate(loaded.protocol, words)
     except Error as error:
-        logger.info("no pace of workers is known without the database: %s", error)
+        logger.debug("no pace of workers is known without the database: %s", error)
         return None
 
 
