@@ -64,7 +64,7 @@ class Part(_Strict):
     """One sort of row of a stage. The shares of a stage are weights; `shots` are drawn from evenly.
 
     The rest belongs to grow stages. `form` as in `curriculum.draw_row`; `learn` is what is learnt of an answer: all of
-    it, or only the phrases that say its ideas; `in_place`: the preferred answers among the shots are learnt too, in
+    it, or the phrases that say its ideas and a share `words` of its other tokens; `in_place`: the preferred answers among the shots are learnt too, in
     their places. `forced`, `turned`, `alone`, `noise`, `stray` and `mixed` are those of `curriculum.Ease` at the
     first and at the last row, annealed linearly.
     """
@@ -74,6 +74,7 @@ class Part(_Strict):
     shots: list[Annotated[int, Field(ge=0, le=64)]] = Field(min_length=1)
     form: Form = "whole"
     learn: Literal["all", "ideas"] = "all"
+    words: Fraction = 0.0
     in_place: bool = True
     forced: tuple[Fraction, Fraction] = (0.0, 0.0)
     turned: tuple[Fraction, Fraction] = (1.0, 1.0)

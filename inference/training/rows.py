@@ -58,7 +58,10 @@ class Rows:
             )
         if part.learn == "ideas":
             ideas = idea_tokens(self.tokenizer)
-            encoded["labels"] = [label if label in ideas else IGNORED for label in encoded["labels"]]
+            encoded["labels"] = [
+                label if label in ideas or (label != IGNORED and rng.random() < part.words) else IGNORED
+                for label in encoded["labels"]
+            ]
         return encoded
 
     def example(self, index: int) -> Example:

@@ -1,4 +1,7 @@
-"""An HTTP server that speaks OpenAI's interface as vLLM does, and fails on demand. It counts words as tokens."""
+"""An HTTP server that speaks OpenAI's interface as vLLM does, and fails on demand. It counts words as tokens.
+
+What it says comes from an engine, if it is given one.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,20 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from inference.contracts import Completion, EngineRequest, Prompt, Sampling
+from inference.engines import Engine
+
 MODEL = "palate"
 
 
 @dataclass
 class Script:
-    """What the server does and saw. `failures` are statuses of the next completions; 0 hangs up without an answer."""
+    """What the server does and saw. `failures` are statuses of the next completions; 0 hangs up without an answer.
+
+    `engine` answers chats.
+    """
+
+    engine: Engine | None = None
 
     can_tokenize: bool = True
     max_model_len: int | None = 64
@@ -84,6 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(status, {"error": {"message": f"told to say {status}"}})
         elif script.garbage:
             self._say(200, {"choices": []})
+        elif script.engine is not None:
+            self._say(200, _chat(script.engine, body))
         else:
             self._say(200, _completion(body))
 
@@ -102,6 +115,16 @@ def _completion(body: dict[str, Any]) -> dict[str, Any]:
     choice |= {"text": text} if "prompt" in body else {"message": {"role": "assistant", "content": text}}
     usage = {"prompt_tokens": 11, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 8}}
     return {"choices": [choice], "usage": usage}
+
+
+def _chat(engine: Engine, body: dict[str, Any]) -> dict[str, Any]:
+    prompt = Prompt(None, tuple(body["messages"]), tuple(body["stop"] or ()), 0, 0)
+    sampling = Sampling(body["temperature"], body["top_p"], body["max_tokens"])
+    (made,) = engine.generate([EngineRequest("", prompt, sampling, body["seed"])])
+    assert isinstance(made, Completion)
+    message = {"role": "assistant", "content": made.text}
+    usage = {"prompt_tokens": made.prompt_tokens, "completion_tokens": made.completion_tokens}
+    return {"choices": [{"index": 0, "finish_reason": made.finish_reason, "message": message}], "usage": usage}
 
 
 @contextmanager

@@ -35,6 +35,8 @@ from inference.contracts import (
 from inference.engines import Engine, load_engine
 from inference.engines.base import StreamingEngine
 from inference.prompts import fspo_prompt, fspo_target
+from tests.inference import test_synthesize_engine as synthesis
+from tests.inference.test_synthesize_engine import without_personas
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -211,6 +213,21 @@ def test_a_vllm_server_gives_what_vllm_gives_here(server: str, vllm: Any, monkey
     too_long = Prompt("word " * 9000, None, (), 0, 0)
     assert not remote.fits(too_long, Sampling(max_tokens=8))
     assert isinstance(remote.generate(requests([too_long]))[0], PermanentError)
+
+
+def test_preferences_are_asked_of_a_vllm_server_and_a_model_that_cannot_judge_is_counted(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PALATE_OPENAI_URLS", server)
+    config = without_personas(synthesis.QUIET).replace('"scripted"', '"openai"').replace('"none"', '"palate"')
+    config = config.replace("view_conditioning = true", "view_conditioning = false").replace('"chat"', '"fspo"')
+    assert synthesis.run(tmp_path, config) == 1
+    found = synthesis.summary(tmp_path)
+    assert (found["rows"], found["calls"]["by step"]["answers"]) == (0, 12)
+    assert sum(found["dropped before pairs"].values()) == 12
+    asked = sum(found["calls"]["by step"].values())
+    assert synthesis.run(tmp_path, config) == 1
+    assert sum(synthesis.summary(tmp_path)["calls"]["by step"].values()) == asked
 
 
 # ---- scores, adapters, rows that come one by one

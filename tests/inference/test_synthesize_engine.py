@@ -31,6 +31,7 @@ from inference.training.synthesis.labels import Pair, Verdict, judge
 from inference.training.synthesis.ledger import Ledger
 from inference.training.synthesis.personas import plan
 from inference.training.synthesize import main
+from tests.inference.openai_server import Script, serving
 
 BASE = Path(__file__).parents[2]
 CONFIG = (BASE / "inference" / "training" / "synthesize-engine.toml").read_text()
@@ -419,6 +420,13 @@ asked = {"keeping bees" = ["Is keeping bees a good idea?"], "baking" = ["Is baki
 """
 
 
+def without_personas(config: str) -> str:
+    """The configuration with personas and questions given, and no engine options."""
+    config = re.sub(r"\[source\.model\.options\].*?\n\n", "", config, flags=re.DOTALL)
+    given = f"{GIVEN}\n[source.improvement]"
+    return re.sub(r"\[source\.personas\].*\[source\.improvement\]", given, config, flags=re.DOTALL)
+
+
 def test_given_questions_and_personas_are_taken_as_they_are(tmp_path: Path) -> None:
     config = re.sub(
         r"\[source\.personas\].*\[source\.improvement\]", f"{GIVEN}\n[source.improvement]", QUIET, flags=re.DOTALL
@@ -431,7 +439,23 @@ def test_given_questions_and_personas_are_taken_as_they_are(tmp_path: Path) -> N
     assert run(tmp_path / "wrong", config.replace('"baking"]', '"cooking"]')) == 1
 
 
-# --- real processes, a real model -------------------------------------------------------------------------------------
+# --- a real server, real processes, a real model --------------------------------------------------------------------
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_server_on_this_machine_makes_the_rows_that_the_same_engine_makes_here(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"judge": "reader", "words": [25, 40], "slots": 64}
+    config = re.sub(r"\[source\.model\.options\].*?\n\n", "", SMALL, flags=re.DOTALL)
+    config = config.replace('"scripted"', '"openai"').replace('"none"', '"palate"')
+    script = Script(engine=ScriptedEngine(options), can_tokenize=False, max_model_len=8192)
+    with serving(script) as address:
+        monkeypatch.setenv("PALATE_OPENAI_URLS", address)
+        assert run(tmp_path, config) == 0
+    assert rows_of(tmp_path) == rows_of(made)
+    assert len(script.completions()) == sum(summary(tmp_path)["calls"]["by step"].values())
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_process_killed_in_mid_run_goes_on_and_asks_nothing_twice(tmp_path: Path) -> None:
@@ -484,11 +508,7 @@ def answered(folder: Path) -> int:
 def test_a_real_model_that_cannot_judge_is_counted_and_nothing_crashes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = re.sub(r"\[source\.model\.options\].*?\n\n", "", QUIET, flags=re.DOTALL)
-    config = re.sub(
-        r"\[source\.personas\].*\[source\.improvement\]", f"{GIVEN}\n[source.improvement]", config, flags=re.DOTALL
-    )
-    config = config.replace('"scripted"', '"transformers"').replace('"none"', '"bundled:palate-1"')
+    config = without_personas(QUIET).replace('"scripted"', '"transformers"').replace('"none"', '"bundled:palate-1"')
     config = config.replace("view_conditioning = true", "view_conditioning = false").replace('"chat"', '"fspo"')
     assert run(tmp_path, config) == 1
     assert "not one pair was labelled" in capsys.readouterr().err
