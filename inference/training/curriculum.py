@@ -75,10 +75,11 @@ class Ease:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One training row: an exact serving prompt and what the model must write after it."""
+    """One training row: an exact serving prompt and what the model must write after it; `name` is the subject's."""
 
     prompt: str
     target: str
+    name: str = ""
 
 
 def draw_row(kind: Kind, shots: int, ease: Ease, rng: random.Random, form: Form = "whole") -> Row:
@@ -132,7 +133,7 @@ def _row(kind: Kind, user: User, context: Sequence[Shot], question: Question, st
     prompt = fspo_prompt(
         question.text, context, rationale=described and bool(context), description=describe(user) if described else None
     )
-    return Row(prompt, fspo_target(write(question, style_of(user, rng, stray), rng)))
+    return Row(prompt, fspo_target(write(question, style_of(user, rng, stray), rng)), question.subject.name)
 
 
 def ask(domain: str, rng: random.Random) -> Question:

@@ -7,7 +7,7 @@ batch are of one part and have the same number of shots, so that little of a bat
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from inference.prompts import DISPREFERRED_HEADING, PREFERRED_HEADING
-from inference.training.curriculum import draw_row
+from inference.training.curriculum import Row, draw_row
 from inference.training.fewshot import IGNORED, Example, TooLongError, draw_example, encode
 from inference.training.preferences import Labelled
 from inference.training.recipe import Part, Stage
@@ -56,13 +56,18 @@ class Rows:
                 f"row {index} of stage {self.stage.name!r} has {len(encoded['input_ids'])} tokens, more than the "
                 f"model's context of {self.context}: lower the stage's shots or raise model.shape.context"
             )
-        if part.learn == "ideas":
-            ideas = idea_tokens(self.tokenizer)
+        if part.learn != "all":
+            learnt = self._named(row) if part.learn == "names" else idea_tokens(self.tokenizer)
             encoded["labels"] = [
-                label if label in ideas or (label != IGNORED and rng.random() < part.words) else IGNORED
+                label if label in learnt or (label != IGNORED and rng.random() < part.words) else IGNORED
                 for label in encoded["labels"]
             ]
         return encoded
+
+    def _named(self, row: Row) -> Set[int]:
+        """Tokens of the subject's name, as they stand within a sentence and at its beginning."""
+        spelt = [f" {row.name}", row.name]
+        return {token for name in spelt for token in self.tokenizer(name, add_special_tokens=False)["input_ids"]}
 
     def example(self, index: int) -> Example:
         """Row `index` of any other stage, as text."""

@@ -370,3 +370,18 @@ def test_a_stray_answer_now_and_then_says_what_its_reader_does_not_like() -> Non
     assert any(len(style_of(reviewer, rng, 0.25)) < LONG[0] for _ in range(40))
     level = LevelUser(3)
     assert {idea.value for _ in range(40) for idea in style_of(level, rng, 0.25)} == {2, 3, 4}
+
+
+def test_names_alone_are_learnt_where_the_part_says_so(users: list[Labelled], tokenizer: Any) -> None:
+    part = {"share": 1, "shots": [1], "learn": "names", "in_place": False}
+    rows = rows_of({"kind": "grow", "parts": [part]}, users, tokenizer)
+    for index in range(12):
+        encoded = rows.grown(index)
+        told = learnt(encoded, tokenizer).strip()
+        question = tokenizer.decode(encoded["input_ids"]).rpartition("## Question \n")[2].partition("\n")[0]
+        assert told
+        assert told.lower() in question.lower()
+    some = rows_of({"kind": "grow", "parts": [part | {"words": 0.5}]}, users, tokenizer)
+    more = [sum(label != IGNORED for label in some.grown(index)["labels"]) for index in range(12)]
+    fewer = [sum(label != IGNORED for label in rows.grown(index)["labels"]) for index in range(12)]
+    assert sum(more) > sum(fewer) + 12
