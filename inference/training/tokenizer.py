@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from inference import prompts
 from inference.world.forms import FORMS, Idea, ideas
 from inference.world.forms_users import LEVEL_CLAUSES, OPENING, REVIEW_CLAUSES, VIEW_CLAUSES
-from inference.world.subjects import ASKED
+from inference.world.subjects import ASKED, SUBJECTS, Subject
 
 END, PAD = "<|end|>", "<|pad|>"
 LAYOUT = (
@@ -49,6 +49,12 @@ def phrases() -> tuple[str, ...]:
     return tuple(sorted({phrase for phrase in found if len(phrase.strip()) > 1}))
 
 
+def name_tokens(tokenizer: Any) -> dict[int, Subject]:
+    """Token -> subject: a name within a sentence is one token."""
+    numbers = tokenizer([f" {subject.name}" for subject in SUBJECTS], add_special_tokens=False)["input_ids"]
+    return {token: subject for (token,), subject in zip(numbers, SUBJECTS, strict=True)}
+
+
 def phrase_tokens(tokenizer: Any) -> dict[int, Idea]:
     """Token -> idea, for the phrases that say one. Raises ValueError when one is no single token."""
     found: dict[int, Idea] = {}
@@ -72,7 +78,7 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int, context: int) -> P
 
     Any text decodes to the same bytes, since every byte is in the alphabet. No token is added in front.
     """
-    added = [*LAYOUT, *phrases()]
+    added = [*LAYOUT, *phrases(), *(f" {subject.name}" for subject in SUBJECTS)]
     tokenizer = Tokenizer(models.BPE())
     # Digits stand alone: numbers are then few tokens and none is rare.
     digits = pre_tokenizers.Split(Regex(r"\d|\n"), behavior="isolated")

@@ -53,10 +53,8 @@ from inference.training.sampling import sample
 from inference.training.tokenizer import train_tokenizer
 from inference.world.answers import draw_plan, write
 from inference.world.forms import DOMAINS
-from inference.world.names import words_of_names
 
 TOKENIZER_TEXTS = 4000
-WORD_REPEATS = 40
 INITIAL_SPREAD = 0.04  # twice the library's: attention in so narrow a model otherwise starts uniform and stays so long
 DONE = "stage.json"
 
@@ -65,9 +63,7 @@ DONE = "stage.json"
 
 
 def tokenizer_texts(seed: int) -> Iterator[str]:
-    """Text to learn tokens from: the words of names, names, known and made up, and some answers."""
-    for word in words_of_names():
-        yield from [f" {word} {word.capitalize()}"] * WORD_REPEATS
+    """Text to learn tokens from: names and some answers."""
     for index in range(TOKENIZER_TEXTS):
         rng = random.Random(f"{seed}/tokenizer/{index}")
         question = ask(rng.choice(DOMAINS), rng)

@@ -1,4 +1,4 @@
-"""A new model begins with wordings of one idea alike, and with nothing else than noise."""
+"""A new model begins with wordings of one idea and names of one kind alike, and with nothing else than noise."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from inference.training.recipe import Shape
-from inference.training.tokenizer import phrase_tokens
+from inference.training.tokenizer import name_tokens, phrase_tokens
 from inference.training.train import new_model
+from inference.world.subjects import SUBJECTS
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +35,23 @@ def test_wordings_of_an_idea_are_alike_and_opposite_views_are_not(fresh: tuple[A
     assert abs(sum(other) / len(other)) < 0.1
 
 
+def test_names_of_one_kind_are_akin_and_every_name_is_its_own(fresh: tuple[Any, Any]) -> None:
+    model, tokenizer = fresh
+    weights = torch.nn.functional.normalize(model.get_input_embeddings().weight.detach(), dim=1)
+    names = name_tokens(tokenizer)
+    assert len(names) == len(SUBJECTS)
+    films = [token for token, subject in names.items() if subject.kind == "film"]
+    topics = [token for token, subject in names.items() if subject.kind == "topic"]
+    among = (weights[films] @ weights[films].T).fill_diagonal_(float("nan"))
+    assert 0.2 < float(among.nanmean()) < 0.6
+    assert float(among.nan_to_num(0).max()) < 0.9
+    assert abs(float((weights[films] @ weights[topics].T).mean())) < 0.25
+
+
 def test_the_spread_is_that_of_the_other_tokens(fresh: tuple[Any, Any]) -> None:
     model, tokenizer = fresh
     weights = model.get_input_embeddings().weight.detach()
-    chosen = torch.tensor(sorted(phrase_tokens(tokenizer)))
+    chosen = torch.tensor(sorted({**phrase_tokens(tokenizer), **name_tokens(tokenizer)}))
     rest = torch.tensor([n for n in range(len(weights)) if n not in set(chosen.tolist())])
     assert float(weights[chosen].std()) == pytest.approx(float(weights[rest].std()), rel=0.1)
 

@@ -34,7 +34,6 @@ from inference.world import (
 from inference.world.answers import SHOTS, viewpoints
 from inference.world.forms import FORMS, ideas
 from inference.world.judge import idea_of
-from inference.world.names import made_up
 from inference.world.subjects import ASKED, FIELDS, SUBJECTS, questions_about
 from inference.world.users import LEVELS, FieldUser, Persona, User, field_users, personas, review_users
 
@@ -149,15 +148,6 @@ def test_an_unknown_domain_or_split_is_refused() -> None:
         questions("test")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="domain must be one of"):
         users("cooking", "train")
-
-
-@given(rngs)
-def test_a_made_up_name_is_nobodys(rng: random.Random) -> None:
-    like = rng.choice(SUBJECTS)
-    made = made_up(like, rng)
-    assert (made.domain, made.kind, made.field) == (like.domain, like.kind, like.field)
-    assert 1 <= len(made.name.split()) <= 4
-    assert made.name not in {s.name for s in SUBJECTS if s.held_out}
 
 
 # ---------------------------------------------------------------------------------------------------------- users
