@@ -64,7 +64,7 @@ class Part(_Strict):
     """One sort of row of a stage. The shares of a stage are weights; `shots` are drawn from evenly.
 
     The rest belongs to grow stages. `form` as in `curriculum.draw_row`; `learn` is what is learnt of an answer: all of
-    it, or the phrases that say its ideas or the tokens that name its subject, and a share `words` of its other tokens;
+    it, or the phrases that say its ideas, the tokens that name its subject or both, and a share `words` of the others;
     `in_place`: the preferred answers among the shots are learnt too, in their places. `forced`, `turned`, `alone`,
     `noise`, `stray` and `mixed` are those of `curriculum.Ease` at the first and at the last row, annealed linearly.
     """
@@ -73,7 +73,7 @@ class Part(_Strict):
     kind: Kind = "answer"
     shots: list[Annotated[int, Field(ge=0, le=64)]] = Field(min_length=1)
     form: Form = "whole"
-    learn: Literal["all", "ideas", "names"] = "all"
+    learn: Literal["all", "ideas", "names", "both"] = "all"
     words: Fraction = 0.0
     in_place: bool = True
     forced: tuple[Fraction, Fraction] = (0.0, 0.0)

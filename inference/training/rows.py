@@ -7,7 +7,7 @@ batch are of one part and have the same number of shots, so that little of a bat
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,17 +57,19 @@ class Rows:
                 f"model's context of {self.context}: lower the stage's shots or raise model.shape.context"
             )
         if part.learn != "all":
-            learnt = self._named(row) if part.learn == "names" else idea_tokens(self.tokenizer)
+            ideas = idea_tokens(self.tokenizer) if part.learn != "names" else frozenset()
+            learnt = ideas | (self._named(row) if part.learn != "ideas" else frozenset())
             encoded["labels"] = [
                 label if label in learnt or (label != IGNORED and rng.random() < part.words) else IGNORED
                 for label in encoded["labels"]
             ]
         return encoded
 
-    def _named(self, row: Row) -> Set[int]:
+    def _named(self, row: Row) -> frozenset[int]:
         """Tokens of the subject's name, as they stand within a sentence and at its beginning."""
         spelt = [f" {row.name}", row.name]
-        return {token for name in spelt for token in self.tokenizer(name, add_special_tokens=False)["input_ids"]}
+        tokens = (self.tokenizer(name, add_special_tokens=False)["input_ids"] for name in spelt)
+        return frozenset(token for some in tokens for token in some)
 
     def example(self, index: int) -> Example:
         """Row `index` of any other stage, as text."""
