@@ -16,6 +16,7 @@ WITHOUT_SERVERS = {
     ("collectstatic",),
     ("findstatic",),
     ("study", "check"),
+    ("verify",),
 }
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.db.models import Case, CharField, F, Q, TextField, Value, When
+from django.db.models.functions import Coalesce
+
 from annotations.models import Comparison, Judgment, Side
 
 
@@ -58,3 +61,28 @@ def unblind(comparison: Comparison, choice: str) -> Unblinded:
         raise ValueError(f"A judgment is first, second or tie, not {choice!r}.")
     score = 0.5 if choice == Judgment.Choice.TIE else float(choice == side_of_a(comparison))
     return Unblinded(comparison.arm_a, comparison.arm_b, comparison.a_is_first, score)
+
+
+def outcome_of_a(comparison: str = "comparison__", choice: str = "choice") -> Case:
+    """`unblind` for a whole query: win, tie or loss of a, from the paths of a comparison and of the choice."""
+    first = Q(**{f"{comparison}a_is_first": True})
+    for_a = (first & Q(**{choice: Side.FIRST})) | (~first & Q(**{choice: Side.SECOND}))
+    words = {name: Value(name, output_field=CharField()) for name in ("win", "tie", "loss")}
+    tie = Q(**{choice: Judgment.Choice.TIE})
+    return Case(When(tie, then=words["tie"]), When(for_a, then=words["win"]), default=words["loss"])
+
+
+def shown_text(side: Side) -> Case:
+    """`blind` for a whole query of comparisons: the text shown on a side, missing unless both texts are finished."""
+    one, other = ("a", "b") if side == Side.FIRST else ("b", "a")
+    both = Q(*(Q(**{f"candidate_{x}__isnull": False}) | Q(**{f"generation_{x}__state": "ready"}) for x in "ab"))
+    return Case(
+        When(both & Q(a_is_first=True), then=_text(one)),
+        When(both & Q(a_is_first=False), then=_text(other)),
+        default=None,
+        output_field=TextField(),
+    )
+
+
+def _text(arm: str) -> Coalesce:
+    return Coalesce(F(f"candidate_{arm}__text"), F(f"generation_{arm}__text"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db.models import BooleanField, Case, Q, Value, When
+
 from annotations import blinding
 from annotations.models import Comparison, Judgment
 from studyapp.models import Participant
@@ -12,6 +14,16 @@ def passed(judgment: Judgment) -> bool | None:
     if judgment.comparison.kind != Comparison.Kind.ATTENTION:
         return None
     return blinding.unblind(judgment.comparison, judgment.choice).score == 1.0
+
+
+def passing(outcome: str) -> Case:
+    """`passed` for a whole query of judgments; `outcome`: the path of `blinding.outcome_of_a`."""
+    return Case(
+        When(~Q(comparison__kind=Comparison.Kind.ATTENTION), then=Value(None, output_field=BooleanField())),
+        When(Q(**{outcome: "win"}), then=Value(True)),
+        default=Value(False),
+        output_field=BooleanField(),
+    )
 
 
 def missed(participant: Participant) -> int:

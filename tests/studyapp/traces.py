@@ -66,9 +66,10 @@ def everything_in_redis() -> str:
 
 
 def everything_exported(study: Study, folder: Path) -> str:
-    """All files of an export with texts, as one string."""
-    files = export(study, folder, format="jsonl", text=True)
-    return "\n".join(path.read_text() for path in files)
+    """All files of an export with texts and panel ids, as one string."""
+    export(study, folder, format="jsonl", text=True, pii=True)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return "\n".join(path.read_bytes().decode("utf-8", "replace") for path in files)
 
 
 def mark_texts(person: Participant) -> None:

@@ -1,0 +1,139 @@
+"""Tables of people, their seats, and what happened to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import F, QuerySet, Value
+
+from studyapp.exports.columns import Column, Columns, Kind, Table
+from studyapp.models import Event, Identity, Participant, Seat, Study
+
+WITHDRAWN = Participant.State.WITHDRAWN
+# Staff looking at or taking away data: in the log, but two exports of the same data are the same bytes.
+UNEXPORTED = ("exported", "export_requested", "export_downloaded", "archived_to_file", "restored")
+
+
+def _people(study: Study) -> QuerySet[Any]:
+    """Everybody but the withdrawn, who are gone from every export."""
+    return Participant.objects.filter(study=study).exclude(state=WITHDRAWN).order_by("id")
+
+
+def _seats(study: Study) -> QuerySet[Any]:
+    return Seat.objects.filter(study=study).order_by("number")
+
+
+def _identities(study: Study) -> QuerySet[Any]:
+    people = Identity.objects.filter(participant__study=study).exclude(participant__state=WITHDRAWN)
+    return people.order_by("participant_id")
+
+
+def _events(study: Study) -> QuerySet[Any]:
+    rows = Event.objects.filter(study=study).exclude(participant__state=WITHDRAWN).exclude(kind__in=UNEXPORTED)
+    return rows.order_by("id")
+
+
+def _exclusions(study: Study) -> Iterable[dict[str, Any]]:
+    """What the protocol's exclusion rules took out; without rules nothing."""
+    return ()
+
+
+def excluded(name: str, kind: Kind, meaning: str) -> Column:
+    """A column of the exclusions, which are told row by row."""
+    return Column(name, kind, meaning, Value(None))
+
+
+person = Columns(Participant)
+PARTICIPANTS = Table(
+    "participants",
+    "One row a person who entered, in order of entry.",
+    (
+        person("participant", "code", "Pseudonymous code."),
+        person("simulated", meaning="Sent by `manage.py simulate`."),
+        person("state", meaning="Where the person is."),
+        person("state_before", meaning="Where a timed-out person was; empty otherwise."),
+        person("panel", meaning="How they came: open, invite, prolific, connect, sona."),
+        person("device", meaning="phone, tablet or desktop."),
+        person("seat", "seat__number", "Number of their seat; missing when they have none."),
+        person("enrolled_at", meaning="The entry page's button was pressed."),
+        person("consented_at", meaning="Consent was given."),
+        person("eliciting_at", meaning="The instructions were left."),
+        person("shots_done_at", meaning="The last shot was stored; personal texts were asked for."),
+        person("waiting_at", meaning="The last elicitation pair was stored."),
+        person("judging_at", meaning="The first pair was ready."),
+        person("judged_at", meaning="The last judgment was stored."),
+        person("debriefed_at", meaning="The debrief was left."),
+        person("ended_at", meaning="Completed, or out for good."),
+        person("waited_ms", meaning="All waits for texts, milliseconds."),
+        person("breaks_taken", meaning="Break pages left."),
+        person("consent_hash", meaning="SHA-256 of the consent text agreed to."),
+    ),
+    _people,
+)
+
+seat = Columns(Seat)
+SEATS = Table(
+    "seats",
+    "One row a seat that was drawn: a person's whole plan, made before anyone needed it. `manage.py verify` checks the "
+    "digests and the seal.",
+    (
+        seat("seat", "number", "Number; joins `participants` and `comparisons`."),
+        seat("block", meaning="The block it was drawn in, from 1."),
+        seat("state", meaning="free, held or taken."),
+        seat("digest", meaning="SHA-256 of salt, number and plan."),
+        seat("plan", meaning="The plan: pairs to label, pairs to judge, their sides and places.", arm=True),
+    ),
+    _seats,
+)
+
+identity = Columns(Identity)
+IDENTITIES = Table(
+    "identities",
+    "Written with `--include-pii` alone. One row a person who came from a panel; it joins the panel's own records.",
+    (
+        identity("participant", "participant__code", "Code of the person."),
+        identity("panel", "participant__panel", "prolific, connect or sona."),
+        identity("panel_id", meaning="The panel's id of the person.", pii=True),
+        identity("panel_study", meaning="The panel's id of the study.", pii=True),
+        identity("panel_session", meaning="The panel's id of the session.", pii=True),
+    ),
+    _identities,
+    personal=True,
+)
+
+EXCLUSIONS = Table(
+    "exclusions",
+    "One row a person whom a rule of `[[exclusions]]` takes out of an analysis set, with the evidence.",
+    (
+        excluded("participant", "text", "Code of the person."),
+        excluded("simulated", "true/false", "Sent by `manage.py simulate`."),
+        excluded("rule", "text", "The rule's `id` in the protocol."),
+        excluded("set", "text", "The analysis set that the person is not in: per_protocol."),
+        excluded("metric", "text", "What was measured."),
+        excluded("op", "text", "How it was compared with the threshold."),
+        excluded("threshold", "number", "The rule's `value`."),
+        excluded("value", "number", "The person's value: the evidence."),
+        excluded("decided_at", "time", "When the rule was settled."),
+        excluded("post_hoc", "true/false", "The rule was added after unblinding."),
+    ),
+    _people,
+    records=_exclusions,
+)
+
+event = Columns(Event)
+EVENTS = Table(
+    "events",
+    "The history of the study and its people. Staff looking at data and taking them away are in the log of the site, "
+    "not here, so that an export changes no later one.",
+    (
+        event("event", "id", "Number."),
+        event("at", meaning="When."),
+        event("kind", meaning="What: a state reached, seats drawn, an unblinding."),
+        event("participant", "participant__code", "Whom it concerns; missing for the study's own."),
+        Column("actor", "whole number", "Staff account that did it; missing for commands and participants.",
+               F("actor_id")),
+        event("data", meaning="Ids, codes and logged reasons, never a participant's text."),
+    ),
+    _events,
+)  # fmt: skip
