@@ -99,6 +99,10 @@ def test_the_path_of_the_readme_leads_to_a_win_rate_table(checkout: Path, demo: 
     assert re.search(r"^fspo > base +all +\d+ +[1-9]\d* ", printed[4], re.MULTILINE), printed[4]
     judgments = checkout / "var" / "tea" / "data" / "description-judgments_data.csv"
     assert judgments.read_text().count("\n") > 100
+    assert "var/tea is what it says." in printed[4]
+    assert "var/tea.palate is what it says." in printed[5]
+    again = printed[5].partition("tea@1 is back, unblinded.")[2]
+    assert re.search(r"^fspo > base +all .*", again, re.MULTILINE)[0] in printed[4]  # type: ignore[index]
 
 
 def options_of(parser: argparse.ArgumentParser, verb: str) -> set[str]:

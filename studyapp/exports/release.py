@@ -53,7 +53,6 @@ def write(
 
 def about(study: Study, format: Format, options: Options, at: datetime) -> dict[str, Any]:
     """What the manifest says of the release as a whole."""
-    people = Participant.objects.filter(study=study)
     return {
         "study": study.slug,
         "version": study.version,
@@ -70,11 +69,7 @@ def about(study: Study, format: Format, options: Options, at: datetime) -> dict[
             "include_pii": options.pii,
             "left_out": "participants who withdrew, and everything of them",
         },
-        "counts": {
-            "participants": _by_state(people),
-            "comparisons": _by_state(Comparison.objects.filter(participant__study=study)),
-            "judgments": Judgment.objects.filter(participant__study=study).count(),
-        },
+        "counts": counts(study),
         "seats": {
             "seal": study.seat_seal,
             # Before unblinding the salt would let somebody try plans until a digest fits.
@@ -82,6 +77,15 @@ def about(study: Study, format: Format, options: Options, at: datetime) -> dict[
         },
         "analysis": None if options.blinded else maintable.analysis(study),
         "reuse": _reuse(study),
+    }
+
+
+def counts(study: Study) -> dict[str, Any]:
+    """People and comparisons by state, and judgments: what `manage.py verify` counts again."""
+    return {
+        "participants": _by_state(Participant.objects.filter(study=study)),
+        "comparisons": _by_state(Comparison.objects.filter(participant__study=study)),
+        "judgments": Judgment.objects.filter(participant__study=study).count(),
     }
 
 

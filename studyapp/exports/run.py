@@ -41,7 +41,7 @@ def export(
     """
     options = Options(blinded=not study.is_unblinded, text=text, pii=pii)
     try:
-        with _appearing(folder) as place, _snapshot():
+        with _appearing(folder) as place, snapshot():
             at = timezone.now()
             tables = _tables(study, place / "data", FORMATS[format], options, progress)
             rows = {path: count for path, (_, count) in tables.items()}
@@ -104,7 +104,7 @@ def _refuse_used(folder: Path) -> None:
 
 
 @contextmanager
-def _snapshot() -> Iterator[None]:
+def snapshot() -> Iterator[None]:
     """One moment for all tables; inside another transaction (a test's) the level is that one's."""
     with transaction.atomic():
         if len(connection.savepoint_ids) == 0:

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from studyapp.archive import ArchiveError, reading
 from studyapp.exports import sealed
 from studyapp.verify import checks
+from studyapp.verify.archived import Archived
 from studyapp.verify.findings import Finding, Source, VerifyError
 from studyapp.verify.folder import Release
 
@@ -24,6 +26,8 @@ def verify(path: Path) -> list[Finding]:
     if not path.is_file():
         raise VerifyError(f"{path}: there is no such file or folder.")
     whole = _whole(path)
+    if reading.is_archive(path):
+        return [whole, *_archived(path)]
     with _unpacked(path) as folder:
         return [whole, *_release(folder)]
 
@@ -54,6 +58,15 @@ def _unpacked(path: Path) -> Iterator[Path]:
         yield folder
 
 
+def _archived(path: Path) -> list[Finding]:
+    try:
+        with reading.opened(path) as found:
+            source = Archived(found)
+            return [_tried("parts", source.parts), *contents(source)]
+    except ArchiveError as error:
+        return [Finding("parts", "cannot be read", (str(error),))]
+
+
 def _release(folder: Path) -> list[Finding]:
     release = Release(folder)
     found = [release.named(), release.files()]
@@ -70,7 +83,7 @@ def _tried(name: str, check: Callable[[], Finding]) -> Finding:
     """What a check finds; data of another shape than a release's fail it, and say why."""
     try:
         return check()
-    except VerifyError as error:
+    except (VerifyError, ArchiveError) as error:
         return Finding(name, "cannot be checked", (str(error),))
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, json.JSONDecodeError) as error:
         return Finding(name, "cannot be checked", (f"the data are of another shape: {type(error).__name__} {error}",))
