@@ -2,7 +2,8 @@
 
 Under Django's own ASGI handler every middleware's hook and every view hops between threads; a WSGI adapter hops for
 every part of the answer. All pages here are synchronous and small, so a request is read whole, answered whole on a pool
-thread, and sent whole. `docs/decisions/pages-on-threads.md` has the figures.
+thread, and sent whole; only a file of more than a MiB goes out piece by piece. `docs/decisions/pages-on-threads.md` has
+the figures.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ WARM_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response as ASGI sends it."""
+    """A response as ASGI sends it; `rest`: a large file's response, still to be sent and closed."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
+    rest: HttpResponseBase | None = None
 
 
 class Pages(BaseHandler):
@@ -56,7 +58,21 @@ class Pages(BaseHandler):
             return
         answer = await asyncio.get_running_loop().run_in_executor(self.pool, self.answer, scope, body)
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        if answer.rest is not None:
+            await self._send_file(answer.rest, send, scope["method"] != "HEAD")
+            return
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+
+    async def _send_file(self, response: HttpResponseBase, send: Send, wanted: bool) -> None:
+        """A large file, one piece in memory at a time; the pool's threads are held for a piece, not for the file."""
+        loop = asyncio.get_running_loop()
+        try:
+            pieces = iter(_chunks(response))
+            while wanted and (piece := await loop.run_in_executor(self.pool, next, pieces, b"")):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            await loop.run_in_executor(self.pool, response.close)
 
     async def _read(self, receive: Receive) -> bytes | None:
         """The whole body, one byte over the limit at most; None when the browser hung up before it was sent."""
@@ -76,6 +92,8 @@ class Pages(BaseHandler):
         self._trust_a_warm_connection()
         response = self._respond(scope, body)
         response._handler_class = type(self)  # type: ignore[attr-defined]
+        if response.streaming and int(response.headers.get("Content-Length", 0)) > MAX_BODY:
+            return Answer(response.status_code, _headers(response), b"", response)
         try:
             return Answer(response.status_code, _headers(response), b"".join(_chunks(response)))
         finally:

@@ -323,3 +323,60 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class ExportJob(models.Model):
+    """A release that somebody of the staff asked for: made by a worker, fetched as a zip, gone when it expires."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        READY = "ready"
+        FAILED = "failed"
+        EXPIRED = "expired"
+
+    class Format(models.TextChoices):
+        CSV = "csv", "CSV"
+        JSONL = "jsonl", "JSONL"
+        PARQUET = "parquet", "Parquet"
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="export_jobs")
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    format = models.CharField(max_length=10, choices=Format.choices, default=Format.CSV)
+    include_text = models.BooleanField(default=False)
+    include_pii = models.BooleanField(default=False)
+    blinded = models.BooleanField(null=True, blank=True, help_text="Whether arms were masked when it was made.")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    done = models.PositiveSmallIntegerField(default=0, help_text="Tables written so far.")
+    total = models.PositiveSmallIntegerField(default=0, help_text="Tables to write.")
+    file = models.CharField(max_length=80, blank=True, help_text="Name below PALATE_DATA/exports.")
+    host = models.CharField(max_length=100, blank=True, help_text="The machine on which it was made.")
+    bytes = models.BigIntegerField(null=True, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True)
+    error = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    seen_at = models.DateTimeField(null=True, blank=True, help_text="The last sign of the worker that makes it.")
+    finished_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        permissions = [("export_text", "Can export free and personal text")]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=["queued", "running", "ready", "failed", "expired"]),
+                name="an_export_is_in_a_known_state",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state="ready") | (~models.Q(file="") & models.Q(expires_at__isnull=False)),
+                name="a_ready_export_has_a_file_that_expires",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"export {self.pk}"
+
+    @property
+    def is_under_way(self) -> bool:
+        """True while a worker has still to make it."""
+        return self.state in (self.State.QUEUED, self.State.RUNNING)

@@ -139,10 +139,17 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "palate"
+# Only workers on a machine that shares PALATE_DATA with the web listen here: an export's file lies there.
+EXPORT_QUEUE = "palate-exports"
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BEAT_SCHEDULE = {
     "sweep-generations": {"task": "inference.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "sweep-participants": {"task": "studyapp.sweep", "schedule": 30.0, "options": {"expires": 30}},
+    "sweep-exports": {
+        "task": "studyapp.sweep_exports",
+        "schedule": 60.0,
+        "options": {"expires": 60, "queue": EXPORT_QUEUE},
+    },
 }
 
 # --- the study loop ---------------------------------------------------------------------------------------------------

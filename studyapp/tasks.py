@@ -2,10 +2,22 @@
 
 from celery import shared_task
 
-from studyapp.services import leaving
+from studyapp.services import exporting, leaving
 
 
 @shared_task(name="studyapp.sweep")
 def sweep() -> int:
     """Time silent people out and give their seats back."""
     return leaving.time_out()
+
+
+@shared_task(name="studyapp.export")
+def export(number: int) -> bool:
+    """An export was asked for on the site."""
+    return exporting.make(number)
+
+
+@shared_task(name="studyapp.sweep_exports")
+def sweep_exports() -> int:
+    """Remove exports whose time is over, and ring for those that wait."""
+    return exporting.sweep()

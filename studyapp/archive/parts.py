@@ -48,8 +48,8 @@ class Part:
         found = {}
         for stored in self.fields:
             if isinstance(stored, ForeignKey):
-                staff = stored.related_model._meta.label == settings.AUTH_USER_MODEL  # type: ignore[union-attr]
-                found[str(stored.column)] = ACTORS if staff else owners[stored.related_model]  # type: ignore[index]
+                staff = stored.related_model._meta.label == settings.AUTH_USER_MODEL
+                found[str(stored.column)] = ACTORS if staff else owners[stored.related_model]
         return found
 
     def rows(self, study: Study) -> QuerySet[Any]:

@@ -61,6 +61,7 @@ UNFOLD: dict[str, Any] = {
                     _item("Participants", "group", "studyapp.participant"),
                     _item("Texts", "article", "inference.generation"),
                     _item("Judgments", "rule", "annotations.judgment"),
+                    _item("Exports", "download", "studyapp.exportjob"),
                     _item("Log", "history", "studyapp.event"),
                 ],
             },

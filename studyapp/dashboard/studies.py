@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -17,7 +18,7 @@ from unfold.views import ChangeList
 
 from inference import queue
 from inference.models import Generation
-from studyapp.dashboard import asking, counts, facts
+from studyapp.dashboard import asking, counts, exports, facts
 from studyapp.dashboard.asking import Question, ReasonForm, Refused
 from studyapp.dashboard.readonly import ReadOnlyAdmin, time_column
 from studyapp.models import Event, Participant, Seat, Study
@@ -77,7 +78,7 @@ class StudyAdmin(ReadOnlyAdmin):
     change_form_template = "admin/palate/study.html"
     list_before_template = "admin/palate/how_to_load.html"
     actions_detail = (
-        "open_action", "pause_action", "close_action", "end_action", "unblind_action", "retry_action",
+        "open_action", "pause_action", "close_action", "end_action", "unblind_action", "retry_action", "export_action",
     )  # fmt: skip
     actions_detail_hide_default = False
 
@@ -177,6 +178,8 @@ class StudyAdmin(ReadOnlyAdmin):
         """Only what fits the study's state."""
         study = self.get_object(request, object_id)
         offered = set(OFFERED.get(State(study.state), set())) if study else set()
+        if study:
+            offered.add("export_action")
         if study and Generation.objects.filter(study=study, state=Generation.State.FAILED).exists():
             offered.add("retry_action")
         prefix = "studyapp_study_"
@@ -190,6 +193,17 @@ class StudyAdmin(ReadOnlyAdmin):
     def has_retry_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Who may ask for failed texts again."""
         return bool(request.user.has_perm(RETRY))
+
+    def has_export_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may ask for a release."""
+        return bool(request.user.has_perm(exports.ADD))
+
+    @action(description="Export", url_path="export", icon="download", permissions=["export"])
+    def export_action(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Ask for a release; its page shows how far it is, and the download."""
+        study = self.must_find(request, object_id, exports.ADD)
+        act = partial(exports.act, request, study)
+        return asking.ask(self, request, study, exports.question(study), act)
 
     @action(
         description="Open", url_path="open", icon="play_arrow", variant=ActionVariant.PRIMARY, permissions=["steer"]

@@ -13,7 +13,7 @@ from django.utils import timezone
 from annotations import services as judging
 from inference import queue
 from studyapp.models import UNFINISHED, Event, Identity, Invite, Participant, Seat, Study
-from studyapp.services import seats
+from studyapp.services import downloads, seats
 from studyapp.services.events import log
 from studyapp.services.progress import lock, past_deadline
 
@@ -93,6 +93,7 @@ def withdraw(participant: Participant, actor: Any = None) -> str | None:
             receipt_hash=hashlib.sha256(receipt.encode()).hexdigest(),
             ended_at=timezone.now(),
         )
+        downloads.expire_of(person.study)
         log(person.study, "withdrawn", participant=person, actor=actor)
     participant.refresh_from_db()
     return receipt

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection, connections
+from django.http import FileResponse
 
 from studyapp import bridge
 from studyapp.bridge import MAX_BODY, Answer, Pages
@@ -85,3 +87,27 @@ def test_a_connection_is_checked_again_once_it_has_been_idle(
         assert isinstance(pages.answer(SCOPE, b""), Answer)
         clock[0] += pause_s
     assert len(asked) == checks
+
+
+def test_a_large_file_goes_out_piece_by_piece_and_is_closed(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "large"
+    content = bytes(range(256)) * (5 * MAX_BODY // 256)
+    path.write_bytes(content)
+    opened: list[Any] = []
+
+    def answer(request: Any) -> FileResponse:
+        opened.append(path.open("rb"))
+        return FileResponse(opened[-1])
+
+    monkeypatch.setattr(pages, "get_response", answer)
+    start, *parts = ask(pages, [{"type": "http.request", "body": b""}])
+    assert (b"content-length", str(len(content)).encode()) in start["headers"]
+    assert b"".join(part["body"] for part in parts) == content
+    assert max(len(part["body"]) for part in parts) < MAX_BODY
+    assert [part.get("more_body", False) for part in parts] == [True] * (len(parts) - 1) + [False]
+    assert opened[0].closed
+    start, body = ask(pages, [{"type": "http.request", "body": b""}], method="HEAD")
+    assert body["body"] == b""
+    assert opened[1].closed

@@ -49,7 +49,13 @@ class Command(BaseCommand):
             help="after SIGTERM, how long a batch may take to finish before its rows are given back (default 20)",
         )
 
-    def handle(self, *args: Any, models: str, grace: float, **options: Any) -> None:
+        parser.add_argument(
+            "--no-exports",
+            action="store_true",
+            help="make no exports: for machines that do not share PALATE_DATA with the web",
+        )
+
+    def handle(self, *args: Any, models: str, grace: float, no_exports: bool, **options: Any) -> None:
         named = [named_model(name) for name in filter(None, (part.strip() for part in models.split(",")))]
         preload = named or models_of_open_studies()
         name = f"palate-{os.getpid()}@{os.uname().nodename}"
@@ -71,7 +77,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, lambda *_: Thread(target=leave, args=(room, grace)).start())
         try:
             room.start()
-            app.worker_main(celery_arguments(name, preload))
+            app.worker_main(celery_arguments(name, preload, exports=not no_exports))
         finally:
             if not room.stop(grace):
                 # An engine is in the middle of something that cannot be interrupted; nothing is held any more.
@@ -95,9 +101,10 @@ def keep_logging(**_: Any) -> None:
     """Celery sets up no logging of its own where somebody listens to its `setup_logging` signal."""
 
 
-def celery_arguments(name: str, known: list[ModelSpec]) -> list[str]:
+def celery_arguments(name: str, known: list[ModelSpec], *, exports: bool = True) -> list[str]:
     """Threads, because a model must not be loaded in a parent that forks; two, because tasks only ring and sweep."""
     queues = [settings.CELERY_TASK_DEFAULT_QUEUE, *(queue_name(spec.key) for spec in known)]
+    queues += [settings.EXPORT_QUEUE] if exports else []
     return [
         "--quiet",
         "worker",
