@@ -40,11 +40,12 @@ def _cell(value: Any) -> Any:
 
 
 def analysis(study: Study) -> dict[str, Any]:
-    """What the table was made with: comparisons, the primary ones, level and headline interval."""
+    """What the table was made with: comparisons, the primary ones, level, headline interval, least df for a p-value."""
     spec = study.spec
     return {
         "comparisons": list(dict.fromkeys(comparison.name for comparison in spec.comparisons)),
         "primary": list(spec.primary),
         "alpha": spec.analysis.alpha,
         "interval": spec.analysis.interval,
+        "min_df": spec.analysis.min_df,
     }

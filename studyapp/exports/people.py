@@ -104,18 +104,17 @@ IDENTITIES = Table(
 
 EXCLUSIONS = Table(
     "exclusions",
-    "One row a person whom a rule of `[[exclusions]]` takes out of an analysis set, with the evidence.",
+    "One row a person and a rule that leaves them out of an analysis set, with the evidence.",
     (
         excluded("participant", "text", "Code of the person."),
         excluded("simulated", "true/false", "Sent by `manage.py simulate`."),
-        excluded("rule", "text", "The rule's `id` in the protocol."),
-        excluded("set", "text", "The analysis set that the person is not in: per_protocol."),
+        excluded("rule", "text", "The rule's `id`."),
         excluded("metric", "text", "What was measured."),
         excluded("op", "text", "How it was compared with the threshold."),
         excluded("threshold", "number", "The rule's `value`."),
-        excluded("value", "number", "The person's value: the evidence."),
-        excluded("decided_at", "time", "When the rule was settled."),
+        excluded("measured", "number", "What was measured of the person: the evidence."),
         excluded("post_hoc", "true/false", "The rule was added after unblinding."),
+        excluded("decided_at", "time", "When the rule was settled."),
     ),
     _people,
     records=_exclusions,

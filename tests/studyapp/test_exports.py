@@ -160,7 +160,8 @@ def test_after_unblinding_outcomes_follow_choice_and_side(tmp_path: Path) -> Non
 
 @pytest.mark.django_db
 def test_what_is_said_in_sql_is_what_the_rules_say_row_by_row(tmp_path: Path) -> None:
-    study = factory.open_study()
+    # Two checks a person stand one on either side: who always takes the first passes one of them.
+    study = factory.open_study(controls=[{"kind": "null", "arm": "base"}, {"kind": "attention", "items": 2}])
     for choice in ("first", "second"):
         factory.completed(study, choice)
     factory.elicited(study)

@@ -204,7 +204,7 @@ def changed(folder: Path, column: str, by: float) -> None:
 
 
 R = pytest.mark.skipif(shutil.which("Rscript") is None, reason="there is no R here")
-PROGRAMS = ["analysis.py", pytest.param("analysis.R", marks=R)]
+PROGRAMS = ["analysis.py", pytest.param("analysis.R", marks=[R, pytest.mark.slow])]
 
 
 @pytest.fixture
@@ -247,6 +247,7 @@ def test_the_programs_of_a_release_rebuild_its_table_and_notice_a_changed_number
         assert f"DIFFERS: {column}" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["jsonl", "parquet"])
 def test_analysis_py_reads_every_format(study: Study, tmp_path: Path, format: str) -> None:
     done = run("analysis.py", release(study, tmp_path / "out", format=format))

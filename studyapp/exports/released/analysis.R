@@ -110,6 +110,8 @@ if (grepl("\"blinded\": true", manifest, fixed = TRUE)) {
   cat("This release is blinded: there is no table of win rates yet.\n")
   quit(status = 0)
 }
+least <- regmatches(manifest, regexec("\"min_df\": ([0-9.]+)", manifest))[[1]]
+least_df <- if (length(least)) as.numeric(least[2]) else NA
 interval <- if (grepl("\"interval\": \"two_way\"", manifest, fixed = TRUE)) "two_way" else "participant"
 wanted <- read.csv(file.path(folder, "results", "win_rates.csv"), na.strings = "NA", encoding = "UTF-8")
 wanted <- wanted[wanted$analysis_set %in% c("itt", "itt_simulated") & wanted$scope %in% c("all", "domain"), ]
@@ -136,7 +138,8 @@ for (number in seq_len(nrow(wanted))) {
   found <- c(n_planned = nrow(plan), n_void = sum(plan$state == "void"))
   if (nrow(rows)) {
     found <- c(estimate(rows, row$ci_level, interval), found)
-    if (row$scope != "all") found[c("p_value", "p_twoway")] <- NA
+    too_few <- !is.na(least_df) && "df" %in% names(found) && found[["df"]] < least_df
+    if (row$scope != "all" || too_few) found[c("p_value", "p_twoway")] <- NA
   } else {
     found <- c(
       n_participants = 0, n_judgments = 0, n_questions = 0, wins = 0, ties = 0, losses = 0, found

@@ -182,7 +182,8 @@ def rebuilt(folder: Path, manifest: dict[str, Any], wanted: list[dict[str, str]]
         codes = [np.unique(part, return_inverse=True)[1] for part in columns[1:]]
         two_way = manifest["analysis"]["interval"] == "two_way"
         found = estimate(columns[0], codes[0], codes[1], float(row["ci_level"]), two_way)
-        if row["scope"] != "all":
+        least = manifest["analysis"].get("min_df")
+        if row["scope"] != "all" or (least is not None and found.get("df", least) < least):
             found |= {"p_value": None, "p_twoway": None}
         tables.append(found | counts)
     _adjust(tables, wanted, manifest["analysis"]["primary"])
