@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from studyapp.services import exporting, leaving
+from studyapp.services import exporting, leaving, releasing
 
 
 @shared_task(name="studyapp.sweep")
@@ -14,7 +14,7 @@ def sweep() -> int:
 @shared_task(name="studyapp.export")
 def export(number: int) -> bool:
     """An export was asked for on the site."""
-    return exporting.make(number)
+    return releasing.make(number)
 
 
 @shared_task(name="studyapp.sweep_exports")

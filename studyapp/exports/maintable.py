@@ -9,17 +9,19 @@ from typing import Any
 from django.db.models import Max
 
 from annotations.models import Judgment
-from annotations.winrate import COLUMNS
 from studyapp.exports.columns import iso
 from studyapp.exports.formats import MISSING, cell
 from studyapp.models import Study
-from studyapp.results import win_rates
 
 NAME = "results/win_rates.csv"
 
 
 def write(study: Study, place: Path) -> tuple[Path, int]:
     """Write the table; its `data_cutoff` is the time of the last judgment, so that it follows from the data alone."""
+    # Statistics take 100 MiB: they are loaded when the tables are written, and not where only those are wanted.
+    from annotations.winrate import COLUMNS
+    from studyapp.results import win_rates
+
     last = Judgment.objects.filter(participant__study=study).aggregate(last=Max("created_at"))["last"]
     rows = [{**row.to_json(), "data_cutoff": iso(last) if last else None} for row in win_rates(study, by="domain")]
     path = place / NAME

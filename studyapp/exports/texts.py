@@ -19,7 +19,9 @@ def _in_order(study: Study, rows: QuerySet[Any], *order: str) -> QuerySet[Any]:
     """
     if study.is_unblinded:
         return rows.order_by(*order)
-    return rows.order_by(MD5(Concat(constant(study.seat_salt), Cast("id", CharField()))))
+    # A salt of its own for each table: equal numbers of two tables must not stand at equal places.
+    salt = constant(f"{study.seat_salt}/{rows.model._meta.db_table}/")
+    return rows.order_by(MD5(Concat(salt, Cast("id", CharField()))))
 
 
 def _generations(study: Study) -> QuerySet[Any]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import zipfile
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +19,7 @@ from studyapp import tasks
 from studyapp.exports.columns import Table
 from studyapp.management.commands.worker import celery_arguments
 from studyapp.models import Event, ExportJob, Study
-from studyapp.services import downloads, exporting, leaving
+from studyapp.services import downloads, exporting, leaving, releasing
 from studyapp.verify import verify
 from tests import factory
 from tests.studyapp.released import judged_study
@@ -84,7 +87,7 @@ def test_before_unblinding_the_site_gives_what_the_command_gives(tmp_path: Path)
     study = factory.open_study()
     factory.completed(study)
     job = exporting.request(study, format="jsonl", text=True, pii=False, actor=None)
-    exporting.make(job.pk)
+    releasing.make(job.pk)
     job.refresh_from_db()
     path = downloads.path_of(job)
     assert path is not None
@@ -117,7 +120,7 @@ def test_only_who_asked_fetches_it() -> None:
     study, rosa = factory.loaded_study(), researcher("rosa", *MAY)
     asked(rosa, study)
     job = job_of(study)
-    exporting.make(job.pk)
+    releasing.make(job.pk)
     job.refresh_from_db()
     assert fetched(researcher("sara", *MAY), job).status_code == 403
     assert fetched(Client(), job).status_code == 302
@@ -134,23 +137,23 @@ def test_an_export_is_made_once_and_one_at_a_time(data: list[int], monkeypatch: 
     def making(job: ExportJob, place: Path) -> tuple[bool, Path]:
         made.append(job.pk)
         if job.pk == first.pk:
-            assert exporting.make(first.pk) is False, "it is being made"
-            assert exporting.make(second.pk) is False, "another one is"
+            assert releasing.make(first.pk) is False, "it is being made"
+            assert releasing.make(second.pk) is False, "another one is"
         (place / "release.zip").write_text("x")
         return True, place / "release.zip"
 
-    monkeypatch.setattr(exporting, "_made", making)
-    assert exporting.make(first.pk) is True
+    monkeypatch.setattr(releasing, "_made", making)
+    assert releasing.make(first.pk) is True
     assert data[-1] == second.pk, "the next one is rung for"
-    assert exporting.make(first.pk) is False, "it was made"
-    assert exporting.make(second.pk) is True
+    assert releasing.make(first.pk) is False, "it was made"
+    assert releasing.make(second.pk) is True
     assert made == [first.pk, second.pk]
 
 
 def test_an_expired_export_is_gone_for_good(django_capture_on_commit_callbacks: Any) -> None:
     study, client = factory.loaded_study(), researcher("boss", superuser=True)
     job = exporting.request(study, format="csv", text=False, pii=False, actor=None)
-    exporting.make(job.pk)
+    releasing.make(job.pk)
     job.refresh_from_db()
     path = downloads.path_of(job)
     assert path is not None
@@ -171,7 +174,7 @@ def test_a_withdrawal_takes_every_export_that_the_person_is_in(
     study = factory.open_study()
     anna, ben = factory.consented(study), factory.consented(study)
     ready = exporting.request(study, format="csv", text=False, pii=False, actor=None)
-    exporting.make(ready.pk)
+    releasing.make(ready.pk)
     ready.refresh_from_db()
     path = downloads.path_of(ready)
     assert path is not None
@@ -187,7 +190,7 @@ def test_a_withdrawal_takes_every_export_that_the_person_is_in(
         return whole(table, *args)
 
     monkeypatch.setattr(Table, "batches", leaves)
-    exporting.make(making.pk)
+    releasing.make(making.pk)
     making.refresh_from_db()
     assert (making.state, making.error) == ("failed", downloads.WITHDRAWN)
     assert list(downloads.folder().iterdir()) == []
@@ -201,7 +204,7 @@ def test_a_failing_export_says_why_and_leaves_nothing(monkeypatch: pytest.Monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Table, "batches", full)
-    exporting.make(job.pk)
+    releasing.make(job.pk)
     job.refresh_from_db()
     assert job.state == "failed"
     assert "No space left on device" in job.error
@@ -231,7 +234,7 @@ def test_progress_is_seen_from_outside_while_the_snapshot_is_held(monkeypatch: p
     study = factory.loaded_study()
     job = exporting.request(study, format="csv", text=False, pii=False, actor=None)
     seen: list[int] = []
-    whole = exporting.export
+    whole = releasing.export
 
     def watched(*args: Any, progress: Any, **options: Any) -> Any:
         def told(done: int, total: int) -> None:
@@ -241,8 +244,8 @@ def test_progress_is_seen_from_outside_while_the_snapshot_is_held(monkeypatch: p
 
         return whole(*args, progress=told, **options)
 
-    monkeypatch.setattr(exporting, "export", watched)
-    exporting.make(job.pk)
+    monkeypatch.setattr(releasing, "export", watched)
+    releasing.make(job.pk)
     job.refresh_from_db()
     assert (set(seen), job.state, job.done) == ({0}, "ready", 10)
 
@@ -250,9 +253,18 @@ def test_progress_is_seen_from_outside_while_the_snapshot_is_held(monkeypatch: p
 def test_the_download_is_a_zip_that_python_reads(tmp_path: Path) -> None:
     study = factory.loaded_study()
     job = exporting.request(study, format="csv", text=False, pii=False, actor=None)
-    exporting.make(job.pk)
+    releasing.make(job.pk)
     job.refresh_from_db()
     content = body(fetched(researcher("boss", superuser=True), job))
     with zipfile.ZipFile(io.BytesIO(content)) as zipped:
         assert zipped.testzip() is None
         assert "manifest.json" in zipped.namelist()
+
+
+@pytest.mark.slow
+def test_the_web_does_not_load_what_only_a_worker_needs() -> None:
+    """Parquet and statistics take a second of every command's start and a third of a web process's memory."""
+    code = "import django, sys; django.setup(); import studyapp.urls; print('studyapp.exports.run' in sys.modules)"
+    environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "studyapp.settings"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ, check=True)
+    assert done.stdout.strip() == "False"
