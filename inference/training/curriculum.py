@@ -10,8 +10,8 @@ the last pair alone. It finds it step by step, within minutes:
 2. `noise` turns ideas of forced pairs round, so that all shots have to be read and not the nearest one.
 3. Pairs as a questionnaire asks them (`forced` falls to 0), and then whole sentences.
 
-A single answer, without shots, is about any subject by name half the time: held-out ones are named in these alone, and
-occur in no shot. A row is a function of its random stream alone.
+Half of the questions are about any subject of their kind: names of held-out ones are learnt here, as words, and occur in
+no labelled preference. A row is a function of its random stream alone.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from inference.world.subjects import ASKED, SUBJECTS, Question, draw_question
 from inference.world.users import LEVELS, LevelUser, Persona, ReviewUser, User, describe, users
 
 FIRST_WORD = "It"  # of a sketched answer, so that its first phrase is a token like the others
-RENAMED = 0.5  # share of single answers about any subject of the kind, held-out ones included
+RENAMED = 0.5  # share of questions about any subject of the kind, held-out ones included
 Form = Literal["whole", "sketch"]
 """Prompts and answers as they are served, or bare sections of phrases."""
 
@@ -89,7 +89,7 @@ def draw_row(kind: Kind, shots: int, ease: Ease, rng: random.Random, form: Form 
     user = rng.choice(users(rng.choice(DOMAINS), "train"))
     put = write if form == "whole" else sketch
     context = _mixed(user, shots, ease, rng, put) if rng.random() < ease.mixed else _shots(user, shots, ease, rng, put)
-    asked = ask(user.domain, rng, alone=not shots)
+    asked = ask(user.domain, rng)
     if form == "whole":
         return _row(kind, user, context, asked, ease.stray, rng)
     answer = sketch(asked, style_of(user, rng, ease.stray), rng)
@@ -135,10 +135,10 @@ def _row(kind: Kind, user: User, context: Sequence[Shot], question: Question, st
     return Row(prompt, fspo_target(write(question, style_of(user, rng, stray), rng)), question.subject.name)
 
 
-def ask(domain: str, rng: random.Random, *, alone: bool = False) -> Question:
-    """A question of training; `alone`, without shots, half the time in any form about any subject of its kind."""
+def ask(domain: str, rng: random.Random) -> Question:
+    """A question of training; half the time in any form and about any subject of its kind."""
     question = draw_question(rng, "train", domain)
-    if not alone or rng.random() >= RENAMED:
+    if rng.random() >= RENAMED:
         return question
     subject = rng.choice([subject for subject in SUBJECTS if subject.kind == question.subject.kind])
     return Question(subject, rng.choice(ASKED[subject.kind]).format(s=subject.name), "train")
