@@ -8,13 +8,13 @@ from annotations.winrate.sample import Clusters, Floats
 
 EXACT_UP_TO, FLIPS, SEED = 15, 100_000, 20
 # Signs drawn at a time; what a study of many thousand people may draw in all.
-BLOCK, BUDGET = 4_000_000, 400_000_000
+BLOCK, BUDGET = 4_000_000, 100_000_000
 ROUNDING = 1e-9
 
 
 def sign_flip(clusters: Clusters, *, flips: int = FLIPS, seed: int = SEED) -> float | None:
     """Two-sided p of |sum of d_i|, d_i = n_i (ybar_i - 1/2): exact up to 15 clusters, else (b + 1) / (B + 1) over
-    seeded flips (fewer than `flips` from 4,000 clusters on, never under 2,000). None without clusters."""
+    seeded flips (fewer than `flips` from 1,000 clusters on, never under 2,000). None without clusters."""
     return sign_flip_sums(clusters.sizes * (clusters.means - 0.5), flips=flips, seed=seed)
 
 

@@ -86,9 +86,8 @@ def _summed(fit: Fit, codes: Codes, count: int) -> tuple[Matrix, Matrix]:
 def cell_variance(fit: Fit, weights: Floats, cells: Codes) -> float:
     """Nc/(Nc-1) sum over cells of (weights' M X_c'e_c)^2: the part that both ways of clustering count. Needs two."""
     _, codes = np.unique(cells, return_inverse=True)
-    count = int(codes.max()) + 1
-    _, moments = _summed(fit, codes, count)
-    return float(((moments @ fit.root @ (fit.root.T @ weights)) ** 2).sum() * count / (count - 1))
+    sums = np.bincount(codes, weights=fit.residuals * (fit.design @ (fit.root @ (fit.root.T @ weights))))
+    return float((sums**2).sum() * len(sums) / (len(sums) - 1))
 
 
 def effect(
