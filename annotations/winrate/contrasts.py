@@ -85,7 +85,7 @@ def _later(judged: Judgments) -> Floats:
     width = max(len(focal), 1)
     keys = judged.participants.codes * width + (arms[judged.comparisons.codes] if judged.size else 0)
     first: Floats = np.full(int(keys.max()) + 1 if judged.size else 0, np.inf)
-    np.minimum.at(first, keys, judged.position)
+    np.fmin.at(first, keys, judged.position)
     later = (judged.position > first[keys]).astype(np.float64)
     return np.where(np.isnan(judged.position), np.nan, later)
 
