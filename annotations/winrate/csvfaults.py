@@ -56,8 +56,8 @@ def _in_text(text: str) -> Iterator[Fault]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, None)
-        if header is None:
-            yield Fault(1, "the file is empty; the first line names the columns")
+        if not header:
+            yield Fault(1, "is empty; the first line names the columns")
             return
         if fault := fault_in_header(header):
             yield Fault(1, fault)
