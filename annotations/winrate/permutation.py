@@ -31,6 +31,12 @@ def sign_flip_sums(sums: Floats, *, flips: int = FLIPS, seed: int = SEED) -> flo
     rng, reached = np.random.default_rng(seed), 0
     block = max(1, BLOCK // count)
     for start in range(0, drawn, block):
-        signs = rng.integers(0, 2, (min(block, drawn - start), count), dtype=np.int8) * 2.0 - 1
-        reached += int((np.abs(signs @ sums) >= least).sum())
+        flipped = _bits(rng, min(block, drawn - start), count)
+        reached += int((np.abs(sums.sum() - 2 * (flipped @ sums)) >= least).sum())
     return (reached + 1) / (drawn + 1)
+
+
+def _bits(rng: np.random.Generator, rows: int, count: int) -> Floats:
+    """Fair coins, 0 or 1: (rows, count)."""
+    packed = np.frombuffer(rng.bytes(rows * (-(-count // 8))), dtype=np.uint8).reshape(rows, -1)
+    return np.unpackbits(packed, axis=1, count=count).astype(np.float64)
