@@ -14,10 +14,10 @@ from annotations.winrate.measures import MEASURE_COLUMNS
 from annotations.winrate.reliability import calibration_alpha, controls, retest
 from annotations.winrate.rows import Scope
 from annotations.winrate.systems import ABILITY_COLUMNS
+from studyapp.making import by_arm
 from studyapp.models import Event, Exclusion, Study
 from studyapp.results import people
 from studyapp.results.flow import STEP_COLUMNS, flow
-from studyapp.results.making import MAKING_COLUMNS, making
 from studyapp.results.rates import Judged, declared, judged_sets, rates, win_rates
 from studyapp.results.sets import SIMULATED_MARK, groups, require_unblinded
 from studyapp.services.looks import LOOKED
@@ -25,6 +25,9 @@ from studyapp.services.looks import LOOKED
 Rows = list[dict[str, Any]]
 SET = "analysis_set"
 EXCLUSION_COLUMNS = ("rule", "participant", "simulated", "metric", "op", "threshold", "measured", "post_hoc", "at")
+MAKING_COLUMNS = (
+    "arm", "purpose", "texts", "ready", "failed", "attempts", "words", "rejected", "flags", "void", "tries",
+)  # fmt: skip
 LOOK_COLUMNS = ("at", "comparison", "n_participants", "low", "high", "level")
 # name -> columns, in the order of printing
 TABLES: dict[str, tuple[str, ...]] = {
@@ -62,7 +65,7 @@ def tables(study: Study, *, by: Scope | None = None, rates_only: bool = False) -
         name = "itt" + (SIMULATED_MARK if simulated else "")
         found["reliability"] += _named(name, _reliability(study, simulated))
         found["fidelity"] += _named(name, _fidelity(study, simulated))
-    found["making"] = [row.to_json() for row in making(study)]
+    found["making"] = [row.to_json() for row in by_arm(study)]
     found["flow"] = [row.to_json() for row in flow(study)]
     found["exclusions"], found["looks"] = _exclusions(study), looks_taken(study)
     return found

@@ -163,18 +163,6 @@ def test_the_flow_adds_up_and_tells_leavers_apart() -> None:
     assert steps["excluded by unfinished"] == 3
 
 
-def test_making_tells_void_pairs_by_arm_and_reason() -> None:
-    study = factory.open_study()
-    person = factory.elicited(study)
-    factory.finish_texts(study)
-    factory.judge_all(person, limit=1)
-    leaving.stop(person)
-    rows = tables(unblinded(study))["making"]
-    void = Comparison.objects.filter(participant=person, kind="arms", state="void").count()
-    assert void
-    assert [(row["arm"], row["void"]) for row in rows] == [("fspo", {"left": void}), ("base", {"left": void})]
-
-
 def test_identical_texts_are_counted_and_their_choice_stands() -> None:
     study = factory.open_study()
     person = factory.elicited(study)
