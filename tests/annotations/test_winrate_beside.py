@@ -327,6 +327,13 @@ def test_kappas_interval_is_over_people() -> None:
     assert at(1).df == 9
 
 
+def test_the_jackknife_of_a_mean_is_its_standard_error() -> None:
+    values = np.array([0.1, 0.9, 0.4, 0.7, 0.3])
+    row = jackknifed("m", "s", np.arange(5), 5, lambda kept: float(values[kept].mean()), 0.95)
+    assert row.se == pytest.approx(values.std(ddof=1) / 5**0.5, abs=1e-12)
+    assert jackknifed("m", "s", np.arange(2), 2, lambda kept: 1.0, 0.95).flags == ("few_participants",)
+
+
 def test_null_pairs_tell_the_path_and_identical_ones_the_tie_floor() -> None:
     pairs = [Control(f"p{i}", "null", 1.0, i % 2 == 0) for i in range(10)]
     pairs += [Control(f"p{i}", "identical", 0.5, True) for i in range(10)]

@@ -21,12 +21,12 @@ THOROUGH: dict[str, Callable[[], None]] = {}
 
 
 def invariant(*strategies: Any) -> Callable[[Callable[..., None]], Callable[[], None]]:
-    """Sixty examples of it here; five hundred in the slow test at the end."""
+    """Forty examples of it here; five hundred in the slow test at the end."""
 
     def both(test: Callable[..., None]) -> Callable[[], None]:
         quiet = {"deadline": None, "suppress_health_check": [HealthCheck.filter_too_much]}
         THOROUGH[test.__name__] = settings(max_examples=500, **quiet)(given(*strategies)(test))
-        return settings(max_examples=60, **quiet)(given(*strategies)(test))
+        return settings(max_examples=40, **quiet)(given(*strategies)(test))
 
     return both
 

@@ -77,6 +77,13 @@ def test_better_texts_blur_arms_but_cancel_in_a_swap() -> None:
     assert power(plain, repetitions=400).width > 1.4 * power(swapped, repetitions=400).width
 
 
+def test_what_helps_one_of_a_dyad_hurts_the_other() -> None:
+    """Judgments of the same two texts by the two of a dyad: alike in a comparison of arms, opposed in a swap."""
+    design = Design(participants=4000, items=4, win_rate=0.5, icc=0.0, questions=8, question_icc=0.3, dyads=True)
+    scores = simulated(design, 1, np.random.default_rng(2))[0]
+    assert np.corrcoef(scores[0::2].ravel(), scores[1::2].ravel())[0, 1] == pytest.approx(-0.3, abs=0.04)
+
+
 def test_the_latent_share_gives_the_intraclass_correlation() -> None:
     assert latent_share(0.5, 0.1) == pytest.approx(np.sin(np.pi * 0.1 / 2), abs=1e-6)
     assert latent_share(0.7, 0.0) == 0
