@@ -290,16 +290,18 @@ def judge_at(person: Participant, rate: float, rng: np.random.Generator) -> None
 @pytest.mark.timeout(1800)
 def test_a_planted_win_rate_lies_in_its_interval_in_90_to_99_of_100_studies() -> None:
     rng = np.random.default_rng(31)
+    asked = {"shots": 1, "probes": 0, "repeats": 0, "words": [3, 40], "overlap": "none"}
+    arms = {"fspo": {"model": "script", "context": "own_shots"}, "base": {"model": "script", "context": "none"}}
     inside = 0
     for number in range(100):
-        study = factory.open_study(f"planted-{number}", controls=[])
-        for own in rng.beta(0.65 * 9, 0.35 * 9, 8):
-            person = factory.elicited(study)
-            factory.finish_texts(study)
+        study = factory.open_study(f"planted-{number}", controls=[], elicitation=asked, arms=arms, max_enrolled=6)
+        people = [factory.elicited(study) for _ in range(6)]
+        factory.finish_texts(study)
+        for person, own in zip(people, rng.beta(0.65 * 9, 0.35 * 9, 6), strict=True):
             judge_at(person, own, rng)
         studies.close(study, end="planted")
         (row,) = win_rates(studies.unblind(study, "planted"))
-        assert row.n_judgments == 32
+        assert row.n_judgments == 24
         assert row.headline is not None
         inside += row.headline[0] <= 0.65 <= row.headline[1]
     assert 90 <= inside <= 99
