@@ -126,6 +126,12 @@ class Plan:
             np.array([p.void for p in planned], dtype=np.bool_),
         )
 
+    def where(self, mask: Mask) -> Plan:
+        """The planned comparisons for which the mask is true."""
+        return Plan(
+            self.questions.where(mask), self.comparisons.where(mask), self.domains.where(mask), self.void[mask]
+        )
+
     def counts(self, comparison: str, labels: Labels | None) -> tuple[dict[str, int], dict[str, int]]:
         """(planned, void) comparisons by label; without labels under the empty name."""
         of_it = self.comparisons.codes == self.comparisons.code(comparison)

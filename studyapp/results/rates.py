@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from django.utils import timezone
 
 from annotations.winrate import Row, table
@@ -46,12 +47,12 @@ def judged_sets(study: Study, *, every_set: bool = True) -> list[Judged]:
     sets = analysis_sets(study) if every_set else [AnalysisSet(ITT, {})]
     found = []
     for simulated in groups(study):
-        everybody = reading.judgments(study, simulated)
+        everybody, (plan, owners) = reading.judgments(study, simulated), reading.plan(study, simulated)
         for one in sets:
             name = one.name + SIMULATED_MARK if simulated else one.name
             kept = everybody.of_participants(lambda code, gone=one.without: code not in gone)  # type: ignore[misc]
-            plan = reading.plan(study, simulated, frozenset(one.without.values()))
-            found.append(Judged(name, kept, plan, one.flags, one.name == ITT))
+            planned = plan.where(~np.isin(owners, list(one.without.values()))) if one.without else plan
+            found.append(Judged(name, kept, planned, one.flags, one.name == ITT))
     return found
 
 

@@ -133,19 +133,18 @@ def _dyads(codes: Codes, dyads: Coder) -> Labels:
     return Labels(np.where(codes == blank, -1, codes), tuple(dyads.seen))
 
 
-def plan(study: Study, simulated: bool, without: frozenset[int] = frozenset()) -> Plan:
-    """Every planned main pair, void or not, but of the participants `without` (ids)."""
+def plan(study: Study, simulated: bool) -> tuple[Plan, Codes]:
+    """Every planned main pair, void or not, and the id of its participant (N,)."""
     asked, arms = Coder(), Coder()
     fields = ("participant_id", "question_id", "arm_a", "arm_b", "state")
-    parts: list[tuple[Codes, Codes, Any]] = []
+    parts: list[tuple[Codes, Codes, Codes, Any]] = []
     for block in _blocks(main_pairs(study, simulated).values_list(*fields).iterator(chunk_size=BLOCK)):
-        kept = [row for row in block if row[0] not in without] if without else block
-        if kept:
-            _, question, a, b, state = zip(*kept, strict=True)
-            void = np.array([value == Comparison.State.VOID for value in state], dtype=np.bool_)
-            parts.append((asked.codes(question), arms.codes(zip(a, b, strict=True)), void))
+        person, question, a, b, state = zip(*block, strict=True)
+        void = np.array([value == Comparison.State.VOID for value in state], dtype=np.bool_)
+        people = np.array(person, dtype=np.int64)
+        parts.append((people, asked.codes(question), arms.codes(zip(a, b, strict=True)), void))
     if not parts:
-        return Plan.of([])
-    questions = Labels(np.concatenate([part[0] for part in parts]), _keys(study, asked))
-    comparisons = Labels(np.concatenate([part[1] for part in parts]), _names(arms))
-    return Plan(questions, comparisons, _domains(study, questions), np.concatenate([part[2] for part in parts]))
+        return Plan.of([]), np.array([], dtype=np.int64)
+    people, codes, compared, void = (np.concatenate(column) for column in zip(*parts, strict=True))
+    questions = Labels(codes, _keys(study, asked))
+    return Plan(questions, Labels(compared, _names(arms)), _domains(study, questions), void), people

@@ -39,18 +39,19 @@ def groups(study: Study) -> list[bool]:
 def analysis_sets(study: Study) -> list[AnalysisSet]:
     """itt, per_protocol, then one rule at a time, where that is not the per-protocol set again.
 
-    A study that was unblinded before there were rules has them settled now.
+    A study that was unblinded before there were rules has them settled now, which its sets say.
     """
     exclusions.settle(study)
+    late = ("settled_after_unblinding",) if exclusions.settled_late(study) else ()
     left_out: dict[str, dict[str, int]] = {}
     rows = Exclusion.objects.filter(study=study).values_list("rule", "participant__code", "participant_id")
     for name, code, key in rows:
         left_out.setdefault(name, {})[code] = key
     declared, added = exclusions.protocol_rules(study), exclusions.added_rules(study)
     per_protocol = {code: key for rule in declared for code, key in left_out.get(rule.id, {}).items()}
-    sets = [AnalysisSet(ITT, {}), AnalysisSet(PER_PROTOCOL, per_protocol)]
+    sets = [AnalysisSet(ITT, {}), AnalysisSet(PER_PROTOCOL, per_protocol, late)]
     if len(declared) > 1:
-        sets += [AnalysisSet(rule.id, left_out.get(rule.id, {})) for rule in declared]
+        sets += [AnalysisSet(rule.id, left_out.get(rule.id, {}), late) for rule in declared]
     for rule in added:
         flag = "post_hoc" if rule.post_hoc else "added_after_opening"
         sets.append(AnalysisSet(rule.id, left_out.get(rule.id, {}), (flag,)))

@@ -53,6 +53,12 @@ def settle(study: Study, actor: Any = None) -> int:
     return len(hits)
 
 
+def settled_late(study: Study) -> bool:
+    """Whether the rules were applied only after the study had been unblinded."""
+    settled = Event.objects.filter(study=study, kind=SETTLED).first()
+    return bool(settled and study.unblinded_at and settled.at > study.unblinded_at)
+
+
 def _write(study: Study, rules: Sequence[Rule]) -> list[Exclusion]:
     ids = dict(Participant.objects.filter(study=study).values_list("code", "id"))
     return Exclusion.objects.bulk_create(

@@ -94,6 +94,18 @@ def test_per_protocol_leaves_out_whom_any_rule_leaves_out_and_one_rule_at_a_time
     assert (planned["itt"], planned["unfinished"]) == (12, 8)
 
 
+def test_rules_that_were_applied_late_say_so() -> None:
+    study, _ = closed()
+    studies.unblind(study, "all in")
+    assert all(one.flags == () for one in analysis_sets(study))
+    Exclusion.objects.all().delete()
+    Event.objects.filter(kind="exclusions_settled").delete()
+    flags = {one.name: one.flags for one in analysis_sets(study)}
+    assert flags["itt"] == ()
+    assert flags["per_protocol"] == flags["first-taker"] == ("settled_after_unblinding",)
+    assert Exclusion.objects.filter(rule="first-taker").count() == 1
+
+
 def test_p_values_stand_in_the_primary_set_only() -> None:
     study, _ = closed()
     studies.unblind(study, "all in")
