@@ -13,7 +13,7 @@ from annotations.winrate.holm import fixed_sequence, holm
 from annotations.winrate.length import length_adjusted
 from annotations.winrate.margins import MarginTest, margin_tests
 from annotations.winrate.measures import Measure
-from annotations.winrate.people import above_half, permuted
+from annotations.winrate.people import Person, above_half, own_rates, permuted
 from annotations.winrate.rows import Headline, Row
 from annotations.winrate.sample import cluster
 from annotations.winrate.sides import side_effects
@@ -49,6 +49,7 @@ class Beside:
     margins: list[MarginTest]
     measures: list[Measure]
     abilities: list[Ability]
+    people: list[Person]
 
 
 def beside(
@@ -79,6 +80,7 @@ def beside(
         tests,
         measures,
         abilities(judged, comparisons, alpha=alpha),
+        [person for name, part in parts.items() for person in own_rates(part, name)],
     )
 
 

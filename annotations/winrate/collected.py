@@ -23,7 +23,7 @@ def collected_tables(
     interval: Headline = "two_way",
     rates_only: bool = False,
 ) -> dict[str, list[dict[str, Any]]]:
-    """rates, primary, margins, contrasts, measures, abilities; every comparison of the file is primary.
+    """rates, primary, margins, contrasts, measures, abilities, people; every comparison of the file is primary.
 
     Raises `CsvError` for a file that cannot be used.
     """
@@ -54,6 +54,6 @@ def collected_tables(
         "rates": rates,
         **{
             name: [{"analysis_set": SET, **row.to_json()} for row in getattr(more, name)]
-            for name in ("primary", "margins", "contrasts", "measures", "abilities")
+            for name in ("primary", "margins", "contrasts", "measures", "abilities", "people")
         },
     }

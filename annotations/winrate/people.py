@@ -2,10 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from annotations.winrate.columns import Judgments
 from annotations.winrate.interval import clopper_pearson
 from annotations.winrate.measures import Measure
 from annotations.winrate.permutation import sign_flip
 from annotations.winrate.sample import Clusters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """One person's own win rate in one comparison; no interval, for it says nothing about anybody else."""
+
+    participant: str
+    comparison: str
+    n_judgments: int
+    mean: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as a JSON-ready dict in column order."""
+        return asdict(self)
+
+
+PERSON_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Person))
+
+
+def own_rates(part: Judgments, comparison: str) -> list[Person]:
+    """Everybody who judged the comparison, sorted by participant. part: its judgments."""
+    counts = np.bincount(part.participants.codes, minlength=len(part.participants.names))
+    sums = np.bincount(part.participants.codes, weights=part.scores, minlength=len(part.participants.names))
+    return [
+        Person(participant=name, comparison=comparison, n_judgments=int(count), mean=float(total / count))
+        for name, count, total in sorted(zip(part.participants.names, counts, sums, strict=True))
+        if count
+    ]
 
 
 def above_half(clusters: Clusters, subject: str, level: float) -> list[Measure]:

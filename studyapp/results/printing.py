@@ -19,6 +19,7 @@ TITLES = {
     "contrasts": "Differences between win rates, and covariates (exploratory, unadjusted)",
     "measures": "Sides, length, strength, people (exploratory)",
     "abilities": "Log-abilities, clustered by participant",
+    "people": "Everybody's own win rate",
     "reliability": "Reliability: repeated pairs, control pairs",
     "fidelity": "Personalisation fidelity: probes that never went into a context",
     "making": "Texts: tries, rejections and void pairs by arm",
@@ -26,6 +27,8 @@ TITLES = {
     "exclusions": "Exclusions: who is left out by which rule, with the evidence",
     "looks": "Looks before unblinding",
 }
+# Too long to print unasked: a row a person.
+ON_REQUEST = ("people",)
 KNOWN_SETS = {
     "itt": "intention to treat",
     "per_protocol": "per protocol",
@@ -37,7 +40,7 @@ def print_tables(found: dict[str, Rows], title: str, protocol_hash: str, wanted:
     blocks = []
     for name in TABLES:
         rows = found.get(name)
-        if rows is None or wanted not in (name, "all") or (wanted == "all" and not rows):
+        if rows is None or wanted not in (name, "all") or (wanted == "all" and (not rows or name in ON_REQUEST)):
             continue
         blocks += list(_rates(rows, title, protocol_hash)) if name == "rates" else [_plain(name, rows)]
     return "\n".join(blocks)

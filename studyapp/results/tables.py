@@ -11,6 +11,7 @@ from annotations.winrate.contrasts import CONTRAST_COLUMNS
 from annotations.winrate.fidelity import fidelity
 from annotations.winrate.margins import MARGIN_COLUMNS
 from annotations.winrate.measures import MEASURE_COLUMNS
+from annotations.winrate.people import PERSON_COLUMNS
 from annotations.winrate.reliability import calibration_alpha, controls, retest
 from annotations.winrate.rows import Scope
 from annotations.winrate.systems import ABILITY_COLUMNS
@@ -37,6 +38,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "contrasts": (SET, *CONTRAST_COLUMNS),
     "measures": (SET, *MEASURE_COLUMNS),
     "abilities": (SET, *ABILITY_COLUMNS),
+    "people": (SET, *PERSON_COLUMNS),
     "reliability": (SET, *MEASURE_COLUMNS),
     "fidelity": (SET, *MEASURE_COLUMNS),
     "making": MAKING_COLUMNS,
@@ -93,6 +95,7 @@ def _beside(study: Study, judged: Judged, rows: Sequence[Row]) -> dict[str, Rows
         "contrasts": _named(judged.name, found.contrasts),
         "measures": _named(judged.name, found.measures),
         "abilities": _named(judged.name, found.abilities),
+        "people": _named(judged.name, found.people) if judged.is_primary else [],
     }
 
 

@@ -23,7 +23,7 @@ from annotations.winrate.fidelity import Choice, Probe, fidelity, majority
 from annotations.winrate.holm import fixed_sequence
 from annotations.winrate.kappa import cohens_kappa, jackknifed
 from annotations.winrate.measures import Measure
-from annotations.winrate.people import above_half
+from annotations.winrate.people import above_half, own_rates
 from annotations.winrate.permutation import sign_flip, sign_flip_sums
 from annotations.winrate.reliability import Calibration, Control, Repeat, calibration_alpha, controls, retest
 from annotations.winrate.sample import Clusters
@@ -207,6 +207,13 @@ def test_people_above_at_and_under_one_half_add_up() -> None:
     assert [(row.estimate, row.n) for row in rows] == [(0.6, 10), (0.3, 10), (0.1, 10)]
     assert rows[0].ci_low is not None
     assert rows[0].ci_low < 0.6
+
+
+def test_everybodys_own_rate_stands_by_comparison() -> None:
+    outcomes = [Outcome("ben", "q1", "a>b", 1.0), Outcome("ada", "q1", "a>b", 0.5), Outcome("ben", "q2", "a>b", 0.0)]
+    rows = own_rates(Judgments.of(outcomes), "a>b")
+    assert [(row.participant, row.n_judgments, row.mean) for row in rows] == [("ada", 1, 0.5), ("ben", 2, 0.5)]
+    assert own_rates(Judgments.of([]), "a>b") == []
 
 
 # --- looks ---------------------------------------------------------------------------------------------------------
