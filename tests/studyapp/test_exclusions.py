@@ -109,7 +109,7 @@ def test_rules_that_were_applied_late_say_so() -> None:
 def test_p_values_stand_in_the_primary_set_only() -> None:
     study, _ = closed()
     studies.unblind(study, "all in")
-    assert {row.analysis_set for row in win_rates(study, every_set=True) if row.sign_test_p is not None} == {"itt"}
+    assert {row.analysis_set for row in win_rates(study, every_set=True) if row.p_value is not None} == {"itt"}
 
 
 def test_judgments_stay_when_their_person_is_excluded() -> None:
