@@ -57,10 +57,18 @@ def side_of_a(comparison: Comparison) -> Side:
 
 def unblind(comparison: Comparison, choice: str) -> Unblinded:
     """A choice (first, second or tie) in terms of the arms; raises ValueError on another word."""
+    return Unblinded(
+        comparison.arm_a, comparison.arm_b, comparison.a_is_first, score_of_a(choice, comparison.a_is_first)
+    )
+
+
+def score_of_a(choice: str, a_is_first: bool) -> float:
+    """What a choice means for text a: 1, 0.5 or 0; raises ValueError on another word than first, second, tie."""
     if choice not in Judgment.Choice.values:
         raise ValueError(f"A judgment is first, second or tie, not {choice!r}.")
-    score = 0.5 if choice == Judgment.Choice.TIE else float(choice == side_of_a(comparison))
-    return Unblinded(comparison.arm_a, comparison.arm_b, comparison.a_is_first, score)
+    if choice == Judgment.Choice.TIE:
+        return 0.5
+    return float((choice == Judgment.Choice.FIRST) == a_is_first)
 
 
 def outcome_of_a(comparison: str = "comparison__", choice: str = "choice") -> Case:

@@ -380,3 +380,27 @@ class ExportJob(models.Model):
     def is_under_way(self) -> bool:
         """True while a worker has still to make it."""
         return self.state in (self.State.QUEUED, self.State.RUNNING)
+
+
+class Exclusion(models.Model):
+    """One participant left out of an analysis set by one rule, with the evidence. Their data stay in the study."""
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="exclusions")
+    participant = models.ForeignKey(Participant, on_delete=models.CASCADE, related_name="exclusions")
+    rule = models.CharField(max_length=100, help_text="The rule's id; unfinished and attention are every study's.")
+    metric = models.CharField(max_length=100)
+    op = models.CharField(max_length=2)
+    threshold = models.FloatField()
+    measured = models.FloatField(help_text="What was measured of the person: metric op threshold holds for it.")
+    post_hoc = models.BooleanField(default=False, help_text="The rule was added after unblinding.")
+    decided_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["participant", "rule"], name="a_rule_leaves_a_person_out_once"),
+        ]
+        indexes = [models.Index(fields=["study", "rule"], name="exclusion_rule_in_study")]
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.metric} {self.op} {self.threshold:g}"

@@ -49,6 +49,14 @@ def clopper_pearson(successes: float, trials: float, level: float) -> tuple[floa
     return low, high
 
 
+def interval_at(interval: Interval, level: float, count: int) -> tuple[float, float]:
+    """The same interval at another level; `count` is the number of clusters, for a degenerate one."""
+    if interval.method != "cr2_logit_t":
+        return clopper_pearson(interval.estimate * count, count, level)
+    low, high, _ = logit_t(interval.estimate, interval.variance, interval.df, level)
+    return float(low), float(high)
+
+
 def clustered(clusters: Clusters, level: float) -> Interval | None:
     """The one-way interval of the pooled mean; None with fewer than two clusters.
 

@@ -13,7 +13,7 @@ from annotations.winrate.sample import Sample, cluster
 @dataclass(frozen=True, slots=True)
 class Position:
     """focal_first_n: judgments with the focal text first. share: mean score of the first text, p against one half
-    (clustered by participant). balanced: mean of the win rates with the focal first and second."""
+    (clustered by participant or dyad). balanced: mean of the win rates with the focal first and second."""
 
     focal_first_n: int
     share: float | None
@@ -28,7 +28,7 @@ def position(sample: Sample, level: float) -> Position:
     if not known.size:
         return Position(0, None, None, None)
     by_side = np.where(first, known.scores, 1 - known.scores)
-    interval = clustered(cluster(by_side, known.participants), level)
+    interval = clustered(cluster(by_side, known.units), level)
     both = first.any() and not first.all()
     return Position(
         int(first.sum()),

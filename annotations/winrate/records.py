@@ -18,7 +18,10 @@ class Outcome:
     """One final judgment.
 
     comparison: "treatment>baseline". score: 1 the treatment (focal) won, 0.5 tie, 0 lost. focal_first: whether the
-    focal text was shown first, None if unknown. position: place in the participant's plan, from 1.
+    focal text was shown first, None if unknown. position: place in the participant's plan, from 1. dyad: the pair of
+    people who judge each other's texts, empty if none. strength: how strongly, 0 or more. treatment_words,
+    baseline_words: lengths of the texts. wait_s: seconds waited for the pair. shots: choices in the focal text's
+    context. identical: both texts were the same.
     Raises `OutcomeError` for any other score (NaN too), an empty participant or question, a malformed comparison.
     """
 
@@ -29,6 +32,13 @@ class Outcome:
     focal_first: bool | None = None
     domain: str = ""
     position: int | None = None
+    dyad: str = ""
+    strength: float | None = None
+    treatment_words: float | None = None
+    baseline_words: float | None = None
+    wait_s: float | None = None
+    shots: float | None = None
+    identical: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.score, bool) or self.score not in (0.0, 0.5, 1.0):

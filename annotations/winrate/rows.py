@@ -17,12 +17,13 @@ def _pair(low: float | None, high: float | None) -> tuple[float, float] | None:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What a row says about where its data come from; `data_cutoff` is an ISO-8601 UTC time."""
+    """What a row says about where its data come from; `data_cutoff` is an ISO-8601 UTC time, `flags` are added."""
 
     study_id: str | None = None
     config_hash: str | None = None
     data_cutoff: str | None = None
     analysis_set: str = "itt"
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from annotations.winrate.records import Outcome
 
@@ -20,12 +22,14 @@ class Sample:
     """N judgments as arrays of length N.
 
     scores: 0, .5, 1. participants, questions: codes from 0. first: 1 focal shown first, 0 second, NaN unknown.
+    clusters: codes of what is independent of each other where that is not the participant (dyads), else None.
     """
 
     scores: Floats
     participants: Codes
     questions: Codes
     first: Floats
+    clusters: Codes | None = None
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> Sample:
@@ -39,7 +43,13 @@ class Sample:
 
     def where(self, mask: Mask) -> Sample:
         """The judgments for which the mask is true."""
-        return Sample(self.scores[mask], self.participants[mask], self.questions[mask], self.first[mask])
+        clusters = None if self.clusters is None else self.clusters[mask]
+        return Sample(self.scores[mask], self.participants[mask], self.questions[mask], self.first[mask], clusters)
+
+    @property
+    def units(self) -> Codes:
+        """What is resampled: dyads where people judge in dyads, else participants; shape (N,)."""
+        return self.participants if self.clusters is None else self.clusters
 
     @property
     def size(self) -> int:
@@ -86,6 +96,21 @@ def cluster(scores: Floats, codes: Codes) -> Clusters:
     means = sums / sizes
     order = np.lexsort((sizes, means))
     return Clusters(sizes[order], means[order])
+
+
+def linked(participants: Codes, dyads: Codes) -> Codes:
+    """Clusters (N,) of judgments that share a participant or a dyad; dyads < 0 are missing.
+
+    Everybody in one dyad: the dyad. Somebody in several: all that hang together through them, for such judgments are
+    not independent.
+    """
+    people = int(participants.max()) + 1
+    known = dyads >= 0
+    width = people + (int(dyads.max()) + 1 if known.any() else 0)
+    edges = (np.ones(int(known.sum())), (participants[known], people + dyads[known]))
+    _, component = connected_components(coo_matrix(edges, shape=(width, width)), directed=False)
+    clusters: Codes = component[participants].astype(np.int64)
+    return clusters
 
 
 def distinct(codes: Codes) -> int:

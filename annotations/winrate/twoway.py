@@ -12,7 +12,7 @@ SHARED_QUESTIONS = 5
 
 
 def shared_questions(sample: Sample) -> int:
-    """How many questions were judged by at least two people."""
+    """How many questions were judged by at least two people (dyads, where people judge in dyads)."""
     return int((np.bincount(_cells(sample)[1]) >= 2).sum()) if sample.size else 0
 
 
@@ -44,7 +44,7 @@ def cell_variance(sample: Sample) -> float:
 def _cells(
     sample: Sample,
 ) -> tuple[Codes, Codes]:
-    """The cell of every judgment (N,), and the question of every cell (Nc,)."""
+    """The cell (participant or dyad x question) of every judgment (N,), and the question of every cell (Nc,)."""
     width = int(sample.questions.max()) + 1
-    keys, cells = np.unique(sample.participants * width + sample.questions, return_inverse=True)
+    keys, cells = np.unique(sample.units * width + sample.questions, return_inverse=True)
     return cells, keys % width

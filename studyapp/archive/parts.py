@@ -10,7 +10,7 @@ from django.db.models import Field, ForeignKey, Model, QuerySet
 
 from annotations.models import Comparison, Judgment, Preference
 from inference.models import Attempt, Generation, Score
-from studyapp.models import Candidate, Event, Identity, Invite, Participant, Question, Seat, Study
+from studyapp.models import Candidate, Event, Exclusion, Identity, Invite, Participant, Question, Seat, Study
 
 KIND, SCHEMA_VERSION = "palate-archive", 1
 MANIFEST, WIN_RATES, README = "manifest.json", "win_rates.csv", "README.md"
@@ -72,5 +72,6 @@ PARTS: tuple[Part, ...] = (
     Part("scores", Score, "study"),
     Part("comparisons", Comparison, "participant__study"),
     Part("judgments", Judgment, "participant__study"),
+    Part("exclusions", Exclusion, "study"),
     Part("events", Event, "study"),
 )

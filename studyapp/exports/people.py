@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import F, QuerySet, Value
 
 from studyapp.exports.columns import Column, Columns, Kind, Table
-from studyapp.models import Event, Identity, Participant, Seat, Study
+from studyapp.models import Event, Exclusion, Identity, Participant, Seat, Study
 
 WITHDRAWN = Participant.State.WITHDRAWN
 # Staff looking at or taking away data: in the log, but two exports of the same data are the same bytes.
@@ -35,8 +35,12 @@ def _events(study: Study) -> QuerySet[Any]:
 
 
 def _exclusions(study: Study) -> Iterable[dict[str, Any]]:
-    """What the protocol's exclusion rules took out; without rules nothing."""
-    return ()
+    """Who is left out by which rule; nothing before unblinding, which settles them."""
+    rows = Exclusion.objects.filter(study=study).exclude(participant__state=WITHDRAWN).order_by("id")
+    fields = {"code": "participant__code", "sim": "participant__simulated"}
+    same = ("rule", "metric", "op", "threshold", "measured", "post_hoc", "decided_at")
+    for row in rows.values(*same, **{name: F(path) for name, path in fields.items()}).iterator(chunk_size=2000):
+        yield {"participant": row["code"], "simulated": row["sim"], **{name: row[name] for name in same}}
 
 
 def excluded(name: str, kind: Kind, meaning: str) -> Column:

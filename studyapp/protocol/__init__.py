@@ -9,12 +9,14 @@ from studyapp.protocol.estimate import Budget, budget
 from studyapp.protocol.folder import load_folder
 from studyapp.protocol.loaded import Loaded
 from studyapp.protocol.making import ArmDef, ModelDef
+from studyapp.protocol.metrics import METRICS
 from studyapp.protocol.model import Protocol
 from studyapp.protocol.planning import plan_spec
 from studyapp.protocol.problem import Problem
 from studyapp.protocol.report import render_report, to_json
 
 __all__ = [
+    "METRICS",
     "ArmDef",
     "AttentionRow",
     "Budget",

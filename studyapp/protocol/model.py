@@ -52,7 +52,7 @@ class Protocol(Table):
     exits: Exits = key(Exits(), "Ways out.")
     pay: Pay = key(Pay(), "Pay.")
     analysis: Analysis = key(Analysis(), "The analysis.")
-    exclusions: tuple[ExclusionDef, ...] = key((), "Exclusion rules.", later=True)
+    exclusions: tuple[ExclusionDef, ...] = key((), "Exclusion rules.")
     stopping: Stopping = key(Stopping(), "End of enrolment.")
     privacy: Privacy = key(Privacy(), "Data protection.")
 

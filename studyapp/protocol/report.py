@@ -92,8 +92,18 @@ def _design(loaded: Loaded, protocol: Protocol) -> list[str]:
         f"{'plain paragraphs' if protocol.normalise.plain_text else 'markdown allowed'}, "
         f"at most {protocol.normalise.tries} tries",
         f"  judging      {protocol.judging.scale}, reason {protocol.judging.reason}: {protocol.judging.prompt}",
-        f"  analysis     primary {', '.join(protocol.primary) or 'none'}; alpha {protocol.analysis.alpha:g}",
+        *_analysis(protocol),
     ]
+
+
+def _analysis(protocol: Protocol) -> Iterator[str]:
+    keys = protocol.analysis
+    more = [f"{name} {value:g}" for name in ("margin", "sesoi", "min_df") if (value := getattr(keys, name)) is not None]
+    looks = ["looks by betting"] if keys.looks == "betting" else []
+    listed = "; ".join([f"alpha {keys.alpha:g}", f"interval {keys.interval}", *more, *looks])
+    yield f"  analysis     primary {', '.join(protocol.primary) or 'none'}; {listed}"
+    for rule in protocol.exclusions:
+        yield f"  exclusion    {rule.id}: {rule.metric} {rule.op} {rule.value:g}"
 
 
 def _arms(protocol: Protocol) -> Iterator[str]:

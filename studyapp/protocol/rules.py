@@ -13,6 +13,7 @@ from studyapp.protocol.draft import Draft
 from studyapp.protocol.making import OWN_CONTEXTS, ArmDef, ModelDef
 from studyapp.protocol.model import Protocol
 from studyapp.protocol.problem import Problem
+from studyapp.protocol.rules_analysis import analysis, exclusions
 from studyapp.protocol.running import Exits
 
 Fault = tuple[str, str, str]
@@ -227,21 +228,6 @@ def _also(protocol: Protocol) -> Iterator[Fault]:
         yield "judging.also", f'has the id "{name}" twice', "give each rating an id of its own"
 
 
-def _analysis(protocol: Protocol) -> Iterator[Fault]:
-    declared = [comparison.name for comparison in protocol.comparisons]
-    for key in ("primary", "secondary"):
-        names: tuple[str, ...] = getattr(protocol.analysis, key)
-        for name in names:
-            if name not in declared:
-                close = difflib.get_close_matches(name, declared, n=1, cutoff=0.4)
-                way = f'did you mean "{close[0]}"?' if close else f"use one of {', '.join(declared)}"
-                yield f"analysis.{key}", f'names "{name}", which is no comparison', f'{way} (treatment>baseline)'
-        for name in _twice(names):
-            yield f"analysis.{key}", f'names "{name}" twice', "name it once"
-    for name in sorted(set(protocol.analysis.primary) & set(protocol.analysis.secondary)):
-        yield "analysis.secondary", f'names "{name}", which is primary', "keep it in one of the two"
-
-
 def _exits(protocol: Protocol) -> Iterator[Fault]:
     for way in Exits.model_fields:
         value = protocol.exits.value(way)
@@ -307,9 +293,10 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("controls", "arms"), _controls),
     (("controls", "comparisons"), _repeats),
     (("judging",), _also),
-    (("analysis", "comparisons"), _analysis),
+    (("analysis", "comparisons"), analysis),
     (("exits",), _exits),
     (("pay",), _pay),
     (("forms", "exclusions"), _named_twice),
+    (("exclusions",), exclusions),
     (("eligibility",), _eligibility),
 )

@@ -117,11 +117,20 @@ class Analysis(Table):
     primary: tuple[FullLabel, ...] = key((), 'Primary comparisons, "treatment>baseline"; none named: all of them.')
     secondary: tuple[FullLabel, ...] = key((), "Further comparisons, outside the primary family.")
     alpha: Number = key(0.05, "Two-sided level; intervals cover 1 - alpha.", gt=0, lt=0.5)
-    interval: Literal["two_way", "participant"] = key("two_way", "The headline interval.", later=True)
-    sesoi: Number | None = key(None, "Smallest win rate of interest.", later=True, gt=0, lt=1)
-    margin: Number | None = key(None, "Margin of non-inferiority or equivalence.", later=True, gt=0, lt=0.5)
-    looks: Literal["none", "betting"] = key("none", "Pre-registered looks before the end.", later=True)
-    min_df: Number | None = key(None, "Least degrees of freedom for a p-value.", later=True, gt=0, le=1000)
+    interval: Literal["two_way", "participant"] = key(
+        "two_way", "The headline interval: people and questions where those are shared, or people alone."
+    )
+    sesoi: Number | None = key(
+        None, "Smallest win rate of interest: the analysis tests whether the rate lies beyond it.", gt=0, lt=1
+    )
+    margin: Number | None = key(
+        None, "Margin around one half: the primary comparisons are tested for non-inferiority and equivalence.",
+        gt=0, lt=0.5,
+    )
+    looks: Literal["none", "betting"] = key(
+        "none", "Pre-registered looks before the end: `betting` allows `winrates SLUG --look`."
+    )
+    min_df: Number | None = key(None, "Least degrees of freedom for a p-value.", gt=0, le=1000)
 
 
 class ExclusionDef(Table):
@@ -129,8 +138,8 @@ class ExclusionDef(Table):
 
     id: RowId = key(..., "Name of the rule in exports.")
     scope: Literal["participant"] = key("participant", "What it takes out.")
-    metric: FullLabel = key(..., "What is measured.")
-    op: Literal["<", "<=", "==", "!=", ">=", ">"] = key(..., "Comparison with `value`.")
+    metric: FullLabel = key(..., "What is measured of a participant, see [analysis](analysis.md#exclusions).")
+    op: Literal["<", "<=", "==", "!=", ">=", ">"] = key(..., "Who is measured so is left out: metric op value.")
     value: Number = key(..., "Threshold.")
     set: Literal["per_protocol"] = key("per_protocol", "The analysis set it shapes.")
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from annotations import services as judging
 from inference import queue
-from studyapp.models import UNFINISHED, Event, Identity, Invite, Participant, Seat, Study
+from studyapp.models import UNFINISHED, Event, Exclusion, Identity, Invite, Participant, Seat, Study
 from studyapp.services import downloads, seats
 from studyapp.services.events import log
 from studyapp.services.progress import lock, past_deadline
@@ -79,6 +79,7 @@ def withdraw(participant: Participant, actor: Any = None) -> str | None:
         queue.erase(owner_id=person.pk)
         Identity.objects.filter(participant=person).delete()
         Invite.objects.filter(participant=person).delete()
+        Exclusion.objects.filter(participant=person).delete()
         Event.objects.filter(participant=person).update(data={})
         Participant.objects.filter(pk=person.pk).update(
             state=State.WITHDRAWN,

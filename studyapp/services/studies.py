@@ -12,22 +12,15 @@ from django.utils import timezone
 
 from inference.models import Generation
 from studyapp.models import UNFINISHED, Event, Participant, Seat, Study
-from studyapp.protocol import Loaded, Problem, availability, load_folder
-from studyapp.services import banks, leaving, progress, seats, texts
+from studyapp.protocol import Loaded, availability, load_folder
+from studyapp.services import banks, exclusions, leaving, progress, seats, texts
+from studyapp.services.errors import StudyError
 from studyapp.services.events import log
 
 State = Study.State
 MAX_REASON = 500
 # History rows that carry a staff reason, as `status` tells them.
 REASONED = ("preflight_skipped", "ended", State.UNBLINDED.value)
-
-
-class StudyError(Exception):
-    """Something a researcher must do first; the message says what, where and the way out."""
-
-    def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
-        super().__init__(message)
-        self.problems = problems
 
 
 def find(name: str) -> Study:
@@ -191,7 +184,7 @@ def under_way(study: Study) -> int:
 
 
 def unblind(study: Study, reason: str, actor: Any = None) -> Study:
-    """closed -> unblinded, with a logged reason; refused while anybody is under way."""
+    """closed -> unblinded, with a logged reason; refused while anybody is under way. Exclusions are settled before."""
     kept = _reason(reason, 'Unblinding needs a reason; it is logged: --reason "why now".')
     with transaction.atomic():
         if study.state == State.CLOSED and (people := under_way(study)):
@@ -199,6 +192,8 @@ def unblind(study: Study, reason: str, actor: Any = None) -> Study:
                 f"{study} has {people} participant(s) under way. Wait for them, or end them with: "
                 f'manage.py study close {study} --end "REASON"'
             )
+        if study.state == State.CLOSED:
+            exclusions.settle(study, actor)
         _move(study, State.UNBLINDED, (State.CLOSED,), actor, {"reason": kept}, unblinded_at=timezone.now())
     return study
 

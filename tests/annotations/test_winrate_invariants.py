@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from annotations.winrate import Outcome, Row, table
+from annotations.winrate.columns import Judgments
 from annotations.winrate.naive import wilson
 from annotations.winrate.sample import Sample, cluster
 from annotations.winrate.variance import cr0, cr2, cr3
 
-EXAMPLES = settings(deadline=None, max_examples=100)
+THOROUGH: dict[str, Callable[[], None]] = {}
+
+
+def invariant(*strategies: Any) -> Callable[[Callable[..., None]], Callable[[], None]]:
+    """Forty examples of it here; five hundred in the slow test at the end."""
+
+    def both(test: Callable[..., None]) -> Callable[[], None]:
+        quiet = {"deadline": None, "suppress_health_check": [HealthCheck.filter_too_much]}
+        THOROUGH[test.__name__] = settings(max_examples=500, **quiet)(given(*strategies)(test))
+        return settings(max_examples=40, **quiet)(given(*strategies)(test))
+
+    return both
 
 
 @st.composite
@@ -44,8 +58,7 @@ def relabelled(labels: list[str], rng: random.Random) -> dict[str, str]:
     return dict(zip(old, rng.sample([f"new {i}" for i in range(len(old))], len(old)), strict=True))
 
 
-@given(studies())
-@EXAMPLES
+@invariant(studies())
 def test_swapping_the_systems_mirrors_everything(outcomes: list[Outcome]) -> None:
     one = row_of(outcomes)
     two = row_of([replace(o, score=1 - o.score, focal_first=not o.focal_first) for o in outcomes])
@@ -64,8 +77,7 @@ def test_swapping_the_systems_mirrors_everything(outcomes: list[Outcome]) -> Non
         assert getattr(one, name) == pytest.approx(getattr(two, name), abs=1e-9)
 
 
-@given(studies(), st.randoms(use_true_random=False))
-@EXAMPLES
+@invariant(studies(), st.randoms(use_true_random=False))
 def test_order_and_names_change_nothing(outcomes: list[Outcome], rng: random.Random) -> None:
     names, asked = relabelled([o.participant for o in outcomes], rng), relabelled([o.question for o in outcomes], rng)
     renamed = [replace(o, participant=names[o.participant], question=asked[o.question]) for o in outcomes]
@@ -76,8 +88,7 @@ def test_order_and_names_change_nothing(outcomes: list[Outcome], rng: random.Ran
         assert after[name] == (pytest.approx(value, abs=1e-12) if isinstance(value, float) else value), name
 
 
-@given(studies(least=2, equal=True))
-@EXAMPLES
+@invariant(studies(least=2, equal=True))
 def test_equal_numbers_make_micro_macro_and_df_one_less_than_people(outcomes: list[Outcome]) -> None:
     row = row_of(outcomes)
     assert row.win_rate == pytest.approx(row.macro_win_rate, abs=1e-12)
@@ -85,8 +96,7 @@ def test_equal_numbers_make_micro_macro_and_df_one_less_than_people(outcomes: li
     assert row.df == pytest.approx(row.n_participants - 1, abs=1e-9)
 
 
-@given(studies(least=2))
-@EXAMPLES
+@invariant(studies(least=2))
 def test_saying_everything_twice_adds_no_evidence(outcomes: list[Outcome]) -> None:
     once, twice = row_of(outcomes), row_of(outcomes * 2)
     for name in ("win_rate", "se_cr2", "df", "ci_low", "ci_high", "p_value"):
@@ -94,8 +104,7 @@ def test_saying_everything_twice_adds_no_evidence(outcomes: list[Outcome]) -> No
     assert twice.wilson_iid_high - twice.wilson_iid_low < once.wilson_iid_high - once.wilson_iid_low  # type: ignore[operator]
 
 
-@given(studies(least=2, single=True, ties=False))
-@EXAMPLES
+@invariant(studies(least=2, single=True, ties=False))
 def test_one_judgment_each_gives_the_binomial_variance(outcomes: list[Outcome]) -> None:
     row = row_of(outcomes)
     assert row.win_rate is not None
@@ -103,8 +112,7 @@ def test_one_judgment_each_gives_the_binomial_variance(outcomes: list[Outcome]) 
     assert row.se_cr2**2 == pytest.approx(row.win_rate * (1 - row.win_rate) / (len(outcomes) - 1), abs=1e-12)
 
 
-@given(studies(least=2))
-@EXAMPLES
+@invariant(studies(least=2))
 def test_cr2_lies_between_cr0_and_cr3(outcomes: list[Outcome]) -> None:
     sample = Sample.of(outcomes)
     clusters = cluster(sample.scores, sample.participants)
@@ -112,8 +120,7 @@ def test_cr2_lies_between_cr0_and_cr3(outcomes: list[Outcome]) -> None:
     assert float(cr2(clusters)) <= float(cr3(clusters)) + 1e-15
 
 
-@given(studies(least=5))
-@EXAMPLES
+@invariant(studies(least=5))
 def test_the_two_way_interval_contains_the_one_way(outcomes: list[Outcome]) -> None:
     row = row_of(outcomes)
     assume(row.headline_ci == "two_way")
@@ -121,8 +128,7 @@ def test_the_two_way_interval_contains_the_one_way(outcomes: list[Outcome]) -> N
     assert row.ci_twoway_high >= row.ci_high - 1e-12  # type: ignore[operator]
 
 
-@given(studies())
-@EXAMPLES
+@invariant(studies())
 def test_intervals_are_ordered_and_agree_with_their_p(outcomes: list[Outcome]) -> None:
     row = row_of(outcomes)
     assert row.win_rate is not None
@@ -136,8 +142,7 @@ def test_intervals_are_ordered_and_agree_with_their_p(outcomes: list[Outcome]) -
             assert (not low <= 0.5 <= high) == (p < 0.05)
 
 
-@given(studies())
-@EXAMPLES
+@invariant(studies())
 def test_nothing_is_reported_without_its_n(outcomes: list[Outcome]) -> None:
     row = row_of(outcomes)
     assert row.wins + row.ties + row.losses == row.n_judgments == len(outcomes)
@@ -145,10 +150,31 @@ def test_nothing_is_reported_without_its_n(outcomes: list[Outcome]) -> None:
     assert row.loo_min is None or row.loo_min <= row.win_rate + 1e-12 <= row.loo_max + 2e-12  # type: ignore[operator]
 
 
-@given(st.integers(0, 60), st.integers(1, 60))
-@EXAMPLES
+@invariant(studies())
+def test_a_dyad_for_each_person_changes_nothing(outcomes: list[Outcome]) -> None:
+    alone, paired = row_of(outcomes), row_of([replace(o, dyad=f"d{o.participant}") for o in outcomes])
+    for name, value in alone.to_json().items():
+        if name != "flags":
+            assert paired.to_json()[name] == (pytest.approx(value, abs=1e-12) if isinstance(value, float) else value)
+    assert set(paired.flags) - set(alone.flags) == {"dyads"}
+
+
+@invariant(studies())
+def test_columns_give_what_records_give(outcomes: list[Outcome]) -> None:
+    (row,) = table(Judgments.of(outcomes), comparisons=["a>b"], primary=["a>b"])
+    assert row == row_of(outcomes)
+
+
+@invariant(st.integers(0, 60), st.integers(1, 60))
 def test_wilson_stays_inside_and_around(half_wins: int, trials: int) -> None:
     assume(half_wins <= 2 * trials)
     low, high = wilson(half_wins / 2 / trials, trials, 0.95)
     assert 0 <= low <= half_wins / 2 / trials + 1e-12
     assert half_wins / 2 / trials - 1e-12 <= high <= 1
+
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", THOROUGH)
+def test_five_hundred_examples_of_each(name: str) -> None:
+    THOROUGH[name]()

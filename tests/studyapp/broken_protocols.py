@@ -286,8 +286,14 @@ BROKEN: dict[str, tuple[Break, str, str, str]] = {
     "pay_without_currency": (toml('currency = "GBP"\n', ""), "study.toml", "pay.currency", "is missing; add currency"),
     "currency_without_pay": (toml("amount = 3.0\n", ""), "study.toml", "pay.amount", "is missing; add the pay"),
     "same_topic_everywhere": (all_topics_alike, "study.toml", "elicitation.overlap", "add questions on other topics"),
-    "exclusion_twice": (toml("[wait]", '[[exclusions]]\nid = "x"\nmetric = "m"\nop = "<"\nvalue = 1\n' * 2 + "[wait]"),
-                        "study.toml", "exclusions", "has the id .x. twice"),
+    "exclusion_twice": (toml("[wait]", '[[exclusions]]\nid = "x"\nmetric = "minutes"\nop = "<"\nvalue = 1\n' * 2
+                             + "[wait]"), "study.toml", "exclusions", "has the id .x. twice"),
+    "exclusion_by_nothing_known": (
+        toml("[wait]", '[[exclusions]]\nid = "x"\nmetric = "median_judgement_s"\nop = "<"\nvalue = 1\n[wait]'),
+        "study.toml", "exclusions[1].metric", "unknown metric .median_judgement_s.; did you mean .median_judgment_s"),
+    "exclusion_called_as_a_set": (
+        toml("[wait]", '[[exclusions]]\nid = "itt"\nmetric = "minutes"\nop = "<"\nvalue = 1\n[wait]'),
+        "study.toml", "exclusions[1].id", "a set that every study has; choose another id"),
     "study_in_and_out": (toml("[wait]", '[eligibility]\nnot_in = ["a"]\nonly_in = ["a"]\n[wait]'), "study.toml",
                          "eligibility.only_in", "keep it in one"),
     "form_without_file": (toml("[wait]", '[[forms]]\nid = "f"\nat = "before_shots"\nfile = "forms/f.toml"\n[wait]'),

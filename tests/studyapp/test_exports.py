@@ -22,7 +22,7 @@ from studyapp.exports import TABLES, ExportError, export
 from studyapp.exports import columns as columns_module
 from studyapp.exports.columns import Column, Options
 from studyapp.exports.formats import ARROW, FORMULA_STARTS, MISSING, cell, write_csv
-from studyapp.models import Event, Identity, Participant, Seat, Study
+from studyapp.models import Event, Exclusion, Identity, Participant, Seat, Study
 from studyapp.services import checks, leaving, studies
 from tests import factory
 
@@ -75,7 +75,7 @@ def test_every_stored_row_is_exported_once(tmp_path: Path) -> None:
         "attempts": Attempt, "scores": Score, "comparisons": Comparison, "judgments": Judgment, "identities": Identity,
     }  # fmt: skip
     expected = {name: model.objects.count() for name, model in models.items()}
-    expected |= {"exclusions": 0, "events": Event.objects.count()}
+    expected |= {"exclusions": Exclusion.objects.count(), "events": Event.objects.count()}
     assert {name: len(of(tmp_path / "out", name)) for name in HEADERS} == expected
     assert min(n for name, n in expected.items() if name not in ("exclusions", "identities")) > 0
 

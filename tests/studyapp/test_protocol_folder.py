@@ -217,12 +217,6 @@ class TestAvailability:
             ("[wait]", '[eligibility]\nnot_in = ["other"]\n\n[wait]', "eligibility.not_in"),
             ("[wait]", '[disclosure]\npurpose = "full"\n\n[wait]', "disclosure.purpose"),
             ("[wait]", "[disclosure]\nguess = false\n\n[wait]", "disclosure.guess"),
-            ("alpha = 0.05", 'interval = "participant"', "analysis.interval"),
-            ("alpha = 0.05", "sesoi = 0.55", "analysis.sesoi"),
-            ("alpha = 0.05", "margin = 0.05", "analysis.margin"),
-            ("alpha = 0.05", 'looks = "betting"', "analysis.looks"),
-            ("alpha = 0.05", "min_df = 4", "analysis.min_df"),
-            ("[wait]", '[[exclusions]]\nid = "fast"\nmetric = "ms"\nop = "<"\nvalue = 9\n\n[wait]', "exclusions"),
             ("[wait]", "[stopping]\ntarget = 5\n\n[wait]", "stopping.target"),
         ],
     )

@@ -99,7 +99,9 @@ def test_the_command_prints_every_column_as_json_and_n_with_every_rate() -> None
     out = StringIO()
     call_command("winrates", "small", "--format", "json", "--by", "domain", stdout=out)
     rows = json.loads(out.getvalue())
-    assert [list(row) for row in rows] == [list(COLUMNS)] * 3
+    assert [list(row) for row in rows] == [list(COLUMNS)] * 12
+    sets = list(dict.fromkeys(row["analysis_set"] for row in rows))
+    assert sets == ["itt", "per_protocol", "unfinished", "attention"]
     assert rows[0]["study_id"] == "small"
     assert rows[0]["focal"] == "fspo"
     table = StringIO()
