@@ -10,8 +10,8 @@ the last pair alone. It finds it step by step, within minutes:
 2. `noise` turns ideas of forced pairs round, so that all shots have to be read and not the nearest one.
 3. Pairs as a questionnaire asks them (`forced` falls to 0), and then whole sentences.
 
-Half of the questions are about any subject of their kind: names of held-out ones are learnt here, as words, and occur in
-no labelled preference. A row is a function of its random stream alone.
+Half of the questions are about any subject of their kind: names of held-out ones are learnt here, as words, and occur
+in no labelled preference. A row is a function of its random stream alone.
 """
 
 from __future__ import annotations
