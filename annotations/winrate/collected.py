@@ -8,7 +8,7 @@ from typing import Any
 from annotations.winrate.analysis import beside
 from annotations.winrate.csvfile import read_csv
 from annotations.winrate.rows import Headline, Scope
-from annotations.winrate.table import table
+from annotations.winrate.tables import table
 
 SET = "itt"
 

@@ -49,3 +49,14 @@ def test_a_database_without_tables_says_how_to_make_them() -> None:
 
 def test_a_wrong_command_line_is_status_2() -> None:
     assert manage("study", "nonsense").returncode == 2
+
+
+def test_what_counts_nothing_loads_no_numerical_library() -> None:
+    program = (
+        "import sys, django; django.setup(); import studyapp.urls, inference.tasks; "
+        "print(sorted({'numpy', 'scipy', 'pandas', 'pyarrow', 'torch', 'matplotlib'} & set(sys.modules)))"
+    )
+    environ = os.environ | {"DJANGO_SETTINGS_MODULE": "studyapp.settings"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=BASE, env=environ, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "[]"
