@@ -124,6 +124,7 @@ def test_the_crawl_goes_red_when_masking_is_taken_out(study: Study, monkeypatch:
     assert any("made as text" in what for what in found)
 
 
+@pytest.mark.slow
 def test_the_crawl_goes_red_when_a_list_prints_an_arm(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     from studyapp.dashboard.generations import GenerationAdmin
 

@@ -125,6 +125,7 @@ def test_two_processes_that_start_at_once_get_one_server(data: Path) -> None:
     assert server_pids(data) - {os.getpid()} == set()
 
 
+@pytest.mark.slow
 def test_a_stale_pid_file_that_names_somebody_elses_process_is_no_obstacle(data: Path) -> None:
     with running(data, durable=False):
         postgres_pid = (data / "postgres" / "postmaster.pid").read_text()
@@ -194,6 +195,7 @@ def test_a_closed_parent_folder_stays_closed_to_everybody_else(short_path: Path)
     assert stat.S_IMODE(closed.stat().st_mode) & 0o007 == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["long" * 30, "with space, comma & 100%"])
 def test_any_folder_name_will_do(short_path: Path, name: str) -> None:
     data = short_path / name
