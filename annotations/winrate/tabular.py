@@ -80,23 +80,30 @@ def as_latex(rows: Rows) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _latex_cells(row: Mapping[str, Any]) -> list[str]:
+def headline(row: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The headline interval (low, high) of a row of the win-rate table; None where there is none."""
     crossed = row["headline_ci"] == "two_way"
     low, high = (row["ci_twoway_low"], row["ci_twoway_high"]) if crossed else (row["ci_low"], row["ci_high"])
+    return None if low is None or high is None else (low, high)
+
+
+def _latex_cells(row: Mapping[str, Any]) -> list[str]:
+    reach = headline(row)
     scope = row["scope"] if row["scope_value"] is None else f"{row['scope']}: {row['scope_value']}"
     p = row["p_holm"]
     return [
-        _escaped(row["analysis_set"]),
-        _escaped(f"{row['focal']} > {row['baseline']}"),
-        _escaped(scope),
+        latex_escaped(row["analysis_set"]),
+        latex_escaped(f"{row['focal']} > {row['baseline']}"),
+        latex_escaped(scope),
         str(row["n_participants"]),
         str(row["n_judgments"]),
         f"{row['wins']}/{row['ties']}/{row['losses']}",
         "--" if row["win_rate"] is None else f"{row['win_rate']:.3f}",
-        "--" if low is None else f"[{low:.3f}, {high:.3f}]",
+        "--" if reach is None else f"[{reach[0]:.3f}, {reach[1]:.3f}]",
         "--" if p is None else r"$<$.0001" if p < 0.0001 else f"{p:.4f}",
     ]
 
 
-def _escaped(text: str) -> str:
+def latex_escaped(text: str) -> str:
+    """The text as LaTeX prints it, whatever characters it has."""
     return "".join(LATEX.get(character, character) for character in text)

@@ -13,6 +13,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from annotations.figures import power_curves, save
+from annotations.figures.style import FigureError, require_format
 from annotations.winrate.power import POWER_COLUMNS, Design, DesignError, Power, power
 from annotations.winrate.tabular import as_text
 from studyapp.protocol import Loaded, budget, load_folder
@@ -41,6 +43,7 @@ class Command(BaseCommand):
         parser.add_argument("--alpha", type=float, metavar="A", help="two-sided level, default 0.05 or the protocol's")
         parser.add_argument("--repetitions", type=int, default=2000, metavar="N")
         parser.add_argument("--seed", type=int, default=20)
+        parser.add_argument("--figure", type=Path, metavar="FILE", help="power curves as .svg, .pdf or .png")
         parser.add_argument("--json", action="store_true", help="machine-readable output")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -49,8 +52,11 @@ class Command(BaseCommand):
         if options["repetitions"] < 100 or not 0 < (options["alpha"] or 0.05) < 0.5:
             raise CommandError("Give 100 repetitions or more and an alpha between 0 and 0.5.", returncode=2)
         try:
+            if options["figure"]:
+                require_format(options["figure"])
             rows = self._rows(options)
-        except (StudyError, DesignError) as error:
+            self._draw(rows, options["figure"])
+        except (StudyError, DesignError, FigureError) as error:
             self.stderr.write(self.style.ERROR(str(error)))
             sys.exit(1)
         if options["json"]:
@@ -58,6 +64,10 @@ class Command(BaseCommand):
         else:
             self.stdout.write(as_text([row.to_json() for row in rows], POWER_COLUMNS))
             self.stdout.write("power: share of studies whose headline p is under alpha; width: of its interval")
+
+    def _draw(self, rows: list[Power], path: Path | None) -> None:
+        if path and (chart := power_curves(rows)):
+            self.stderr.write(f"Drawn: {save(chart, path)}")
 
     def _rows(self, options: dict[str, Any]) -> list[Power]:
         loaded = self._declared(options)
