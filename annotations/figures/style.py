@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ METADATA: dict[str, dict[str, None]] = {
     "pdf": dict.fromkeys(("CreationDate", "Creator", "Producer")),
     "png": {"Software": None},
 }
+# A PDF embeds its letters, and fontTools tells of every step.
+logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 
 class FigureError(ValueError):

@@ -1,0 +1,34 @@
+"""The table for print: the win rates, and the methods as a paragraph under them."""
+
+from __future__ import annotations
+
+from annotations.winrate.tabular import as_latex, latex_escaped
+from studyapp.report.claims import meaning, verdict
+from studyapp.report.evidence import Evidence
+from studyapp.report.methods import departures, methods
+
+
+def latex(evidence: Evidence) -> str:
+    """LaTeX to \\input; needs booktabs and graphicx."""
+    who = "simulated participants" if evidence.simulated else "participants"
+    caption = latex_escaped(
+        f"Win rates of {evidence.study}, {who}; {evidence.level:.0%} intervals, clustered. {verdict(evidence)}"
+    )
+    departed = " ".join(departures(evidence)) or "none on record."
+    paragraph = [*methods(evidence), meaning(evidence), f"Departures from what was registered: {departed}"]
+    return "\n".join(
+        [
+            "% \\usepackage{booktabs, graphicx}",
+            "\\begin{table}",
+            "\\centering",
+            f"\\caption{{{caption}}}",
+            f"\\label{{tab:{evidence.study.slug}}}",
+            "\\resizebox{\\linewidth}{!}{%",
+            as_latex(evidence.tables["rates"]).rstrip() + "}",
+            "\\end{table}",
+            "",
+            "\\paragraph{Methods.}",
+            *(latex_escaped(sentence) for sentence in paragraph),
+            "",
+        ]
+    )
