@@ -97,6 +97,8 @@ def test_the_path_of_the_readme_leads_to_a_win_rate_table(checkout: Path, demo: 
     assert "24 simulated participants" in printed[2]
     assert " 0 lost, 0 doubled" in printed[2]
     assert re.search(r"^fspo > base +all +\d+ +[1-9]\d* ", printed[4], re.MULTILINE), printed[4]
+    report = (checkout / "var" / "tea-report" / "report.html").read_text()
+    assert "SIMULATED participants" in report
     judgments = checkout / "var" / "tea" / "data" / "description-judgments_data.csv"
     assert judgments.read_text().count("\n") > 100
     assert "var/tea is what it says." in printed[4]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from annotations.winrate.tabular import as_latex, latex_escaped
 from studyapp.report.claims import meaning, verdict
-from studyapp.report.evidence import Evidence
+from studyapp.report.evidence import Evidence, Row
 from studyapp.report.methods import departures, methods
 
 
@@ -14,8 +14,8 @@ def latex(evidence: Evidence) -> str:
     caption = latex_escaped(
         f"Win rates of {evidence.study}, {who}; {evidence.level:.0%} intervals, clustered. {verdict(evidence)}"
     )
-    departed = " ".join(departures(evidence)) or "none on record."
-    paragraph = [*methods(evidence), meaning(evidence), f"Departures from what was registered: {departed}"]
+    departed = "; ".join(departures(evidence)) or "none on record"
+    paragraph = [*methods(evidence), meaning(evidence), f"Departures from what was registered: {departed}."]
     return "\n".join(
         [
             "% \\usepackage{booktabs, graphicx}",
@@ -24,7 +24,7 @@ def latex(evidence: Evidence) -> str:
             f"\\caption{{{caption}}}",
             f"\\label{{tab:{evidence.study.slug}}}",
             "\\resizebox{\\linewidth}{!}{%",
-            as_latex(evidence.tables["rates"]).rstrip() + "}",
+            as_latex(_rows(evidence)).rstrip() + "}",
             "\\end{table}",
             "",
             "\\paragraph{Methods.}",
@@ -32,3 +32,12 @@ def latex(evidence: Evidence) -> str:
             "",
         ]
     )
+
+
+def _rows(evidence: Evidence) -> list[Row]:
+    """Every set, by domain too where everybody counts."""
+    return [
+        row
+        for row in evidence.tables["rates"]
+        if row["scope"] == "all" or row["analysis_set"] == evidence.in_set("itt")
+    ]
