@@ -55,11 +55,9 @@ def _estimator(evidence: Evidence) -> list[str]:
     ]
     if row is not None and row["ci_method"] == "participant_clopper_pearson":
         found.append("Without any spread between people the interval is Clopper and Pearson's on people.")
-    if keys.margin or keys.sesoi:
-        named = [f"margin {keys.margin:g}"] * bool(keys.margin) + [f"smallest rate of interest {keys.sesoi}"] * bool(
-            keys.sesoi
-        )
-        found.append(f"Declared beforehand: {', '.join(named)}.")
+    declared = {"margin": keys.margin, "smallest rate of interest": keys.sesoi}
+    if named := ", ".join(f"{name} {value:g}" for name, value in declared.items() if value is not None):
+        found.append(f"Declared beforehand: {named}.")
     return found
 
 

@@ -19,7 +19,7 @@ from studyapp.report.answers import Answer
 from studyapp.report.drawings import drawings
 from studyapp.report.evidence import Evidence, gather
 from studyapp.report.latex import latex
-from studyapp.report.methods import departures
+from studyapp.report.methods import departures, methods
 from studyapp.report.objections import OBJECTIONS, answered
 from studyapp.report.page import page
 from studyapp.services import exclusions, looks, studies
@@ -148,7 +148,7 @@ def test_a_number_without_its_interval_is_noticed() -> None:
 
 
 def test_looks_and_departures_are_told_with_their_reasons() -> None:
-    study = judged_by(factory.open_study(analysis=LOOKS, target_participants=5), "fspo")
+    study = judged_by(factory.open_study(analysis={**LOOKS, "sesoi": 0.55}, target_participants=5), "fspo")
     (look,) = looks.look(study)
     studies.close(study, end="money ran out")
     exclusions.add_rule(study, Rule("slow", "minutes", ">", 90.0), "we thought of it late")
@@ -161,6 +161,7 @@ def test_looks_and_departures_are_told_with_their_reasons() -> None:
         "Rule odd (minutes > 80) was added after unblinding (post hoc): it looked better",
         "1 people completed; 5 were wanted.",
     ]
+    assert "Declared beforehand: smallest rate of interest 0.55." in methods(evidence)
     peeked = next(answer for one, answer in answered(evidence) if one.key == "peeked")
     assert (peeked.low, peeked.high, peeked.people) == (look.low, look.high, 1)
     assert main_of(page(evidence, {}))[2] == "no interval"
