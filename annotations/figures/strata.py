@@ -45,6 +45,7 @@ def by_shots(strata: Sequence[Stratum]) -> Figure | None:
     chart, axes = blank(2.3)
     _points(axes, drawn)
     axes.set_xticks([one.at for one in drawn], [f"{one.name}\n{_n(one)}" for one in drawn], fontsize=7)
+    axes.margins(x=0.2)
     axes.set_xlabel("shots")
     return chart
 

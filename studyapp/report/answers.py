@@ -26,13 +26,16 @@ class Answer:
         """The number, its interval and its n for people; "cannot tell" without one."""
         if self.estimate is None or self.low is None or self.high is None:
             return "cannot tell"
-        sign = "+" if self.signed else ""
-        return f"{self.estimate:{sign}.3f} [{self.low:{sign}.3f}, {self.high:{sign}.3f}]"
+        form = "+.3f" if self.signed else ".3f"
+        # adding zero takes the sign from a zero that was rounded from below
+        value, low, high = (format(round(number, 3) + 0.0, form) for number in (self.estimate, self.low, self.high))
+        return f"{value} [{low}, {high}]"
 
     @property
     def counted(self) -> str:
-        """The n behind the number."""
-        return f"{self.people:,} people, {self.n:,} judgments" if self.estimate is not None else ""
+        """The n behind the number; people alone where each of them counts once."""
+        judged = "" if self.n == self.people else f", {self.n:,} judgments"
+        return f"{self.people:,} people{judged}" if self.estimate is not None else ""
 
 
 def cannot(why: str) -> Answer:

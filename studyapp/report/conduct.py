@@ -70,6 +70,8 @@ def small(evidence: Evidence) -> Answer:
     row = evidence.row("margins", comparison=evidence.main, test="minimum_effect")
     if row is None:
         return cannot("[analysis] sesoi, the smallest win rate of interest, was not declared.")
+    if row["ci_level"] is None:
+        return cannot("fewer than two people judged the main comparison.")
     shown = "is shown to lie" if row["holds"] else "is not shown to lie"
     says = f"The win rate {shown} beyond the smallest one of interest, {evidence.spec.analysis.sesoi:g} (one-sided)."
     return measured(row, f"win rate, {row['ci_level']:.0%} interval", says, NOBODY)

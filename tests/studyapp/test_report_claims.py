@@ -10,6 +10,7 @@ import pytest
 from annotations.winrate.columns import Judgments
 from studyapp.models import Study
 from studyapp.protocol import Protocol
+from studyapp.report.answers import Answer
 from studyapp.report.claims import meaning, separating, shown_personal, verdict
 from studyapp.report.evidence import Evidence
 from tests import factory
@@ -79,3 +80,8 @@ def test_personalised_is_said_only_of_a_registered_interval_above_one_half(
 )
 def test_the_verdict_follows_the_interval(low: float, high: float, said: str) -> None:
     assert said in verdict(evidence(low, high))
+
+
+def test_an_answer_shows_no_sign_of_a_zero_and_counts_people_once() -> None:
+    one = Answer(says="", what="x", estimate=-0.0001, low=-0.2, high=0.3, people=4, n=4, signed=True)
+    assert (one.number, one.counted) == ("+0.000 [-0.200, +0.300]", "4 people")
