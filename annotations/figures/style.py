@@ -53,8 +53,8 @@ def blank(height: float, columns: int = 1) -> tuple[Figure, Any]:
 
 
 def save(chart: Figure, path: Path) -> Path:
-    """Write a figure; the ending says the format, see `FORMATS`. The same figure gives the same SVG and
-    PNG; a PDF embeds its letters with a time.
+    """Write a figure; the ending says the format, see `FORMATS`. A figure drawn anew gives the same SVG
+    and PNG; a PDF embeds its letters with a time.
 
     Raises FigureError for another ending or a place that cannot be written.
     """
