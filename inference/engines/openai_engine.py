@@ -130,7 +130,7 @@ class OpenAIEngine:
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
             "seed": request.seed % 2**63,
-            "stop": list(prompt.stop) or None,
+            "stop": list(prompt.stop[:MOST_STOPS]) or None,
         }
         if self._tokenizes:
             return "/completions", body | {"prompt": self._tokens(prompt.text, _frozen(prompt))}
@@ -140,18 +140,24 @@ class OpenAIEngine:
 
     def _completion(self, request: EngineRequest, answer: dict[str, Any]) -> Completion:
         (choice,) = answer["choices"]
-        text = choice["text"] if "text" in choice else choice["message"]["content"]
+        text = (choice["text"] if "text" in choice else choice["message"]["content"]) or ""
+        for stop in request.prompt.stop[MOST_STOPS:]:
+            text = text.partition(stop)[0]
         usage = answer.get("usage") or {}
         details = usage.get("prompt_tokens_details") or {}
         return Completion(
             id=request.id,
-            text=text or "",
+            text=text,
             finish_reason=FINISHES.get(choice.get("finish_reason") or "", "abort"),
             prompt_tokens=int(usage.get("prompt_tokens") or self._count(request.prompt)),
             completion_tokens=int(usage.get("completion_tokens") or 0),
             cached_tokens=details.get("cached_tokens"),
             prompt_text=request.prompt.text,
         )
+
+
+# As many as the interface allows; a text is cut at the others when it is here.
+MOST_STOPS = 4
 
 
 def _answered(ask: Callable[[], T]) -> T | InferenceError:

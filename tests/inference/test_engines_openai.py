@@ -184,3 +184,11 @@ def test_a_setting_that_cannot_be_says_how_it_should_be(
 def test_an_unknown_model_names_those_that_are_served(url: str) -> None:
     with pytest.raises(PermanentError, match=f"serves: {MODEL}"):
         load_engine(ModelSpec("openai", "other"), bundled_root=Path("/nowhere"))
+
+
+def test_more_stops_than_the_interface_takes_are_cut_at_here(script: Script, url: str) -> None:
+    prompt = Prompt("Say it.", None, ("\n#", "A", "B", "C", "swer"), 0, 0)
+    (answer,) = engine().generate([ask(prompt)])
+    assert script.completions()[-1]["stop"] == ["\n#", "A", "B", "C"]
+    assert isinstance(answer, Completion)
+    assert answer.text == "an"
