@@ -5,7 +5,7 @@ A column leaves only because it is named in a table; masked columns stay, as mis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -151,7 +151,7 @@ class Microseconds(Func):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A named table: its columns in order, and its rows from one query, or one by one from `records`.
+    """A named table: its columns in order, and its rows from one query.
 
     `about`: a sentence on what a row is. `personal`: the whole table leaves only with `pii`.
     """
@@ -161,7 +161,6 @@ class Table:
     columns: tuple[Column, ...]
     query: Callable[[Study], QuerySet[Any]]
     personal: bool = False
-    records: Callable[[Study], Iterable[dict[str, Any]]] | None = None
 
     @property
     def header(self) -> list[str]:
@@ -195,9 +194,6 @@ class Table:
 
     def _found(self, study: Study, shown: Sequence[Column], time: type[Func]) -> Iterator[tuple[Any, ...]]:
         """The rows, each a constant and then the shown columns."""
-        if self.records is not None:
-            told = TIMES[time]
-            return ((1, *(told(row[column.name]) for column in shown)) for row in self.records(study))
         asked = [time(column.source) if column.kind == "time" else column.source for column in shown]
         return iter(self.query(study).values_list(Value(1), *asked).iterator(chunk_size=CHUNK))
 
@@ -205,14 +201,3 @@ class Table:
 def iso(moment: datetime) -> str:
     """A time as ISO 8601 in UTC with microseconds, as `IsoTime` writes it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _told_iso(value: Any) -> Any:
-    return iso(value) if isinstance(value, datetime) else value
-
-
-def _told_micros(value: Any) -> Any:
-    return round(value.timestamp() * 1_000_000) if isinstance(value, datetime) else value
-
-
-TIMES: dict[type[Func], Callable[[Any], Any]] = {IsoTime: _told_iso, Microseconds: _told_micros}

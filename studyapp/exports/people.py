@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import F, QuerySet, Value
+from django.db.models import F, QuerySet
 
-from studyapp.exports.columns import Column, Columns, Kind, Table
+from studyapp.exports.columns import Column, Columns, Table
 from studyapp.models import Event, Exclusion, Identity, Participant, Seat, Study
 
 WITHDRAWN = Participant.State.WITHDRAWN
@@ -34,18 +33,9 @@ def _events(study: Study) -> QuerySet[Any]:
     return rows.order_by("id")
 
 
-def _exclusions(study: Study) -> Iterable[dict[str, Any]]:
+def _exclusions(study: Study) -> QuerySet[Any]:
     """Who is left out by which rule; nothing before unblinding, which settles them."""
-    rows = Exclusion.objects.filter(study=study).exclude(participant__state=WITHDRAWN).order_by("id")
-    fields = {"code": "participant__code", "sim": "participant__simulated"}
-    same = ("rule", "metric", "op", "threshold", "measured", "post_hoc", "decided_at")
-    for row in rows.values(*same, **{name: F(path) for name, path in fields.items()}).iterator(chunk_size=2000):
-        yield {"participant": row["code"], "simulated": row["sim"], **{name: row[name] for name in same}}
-
-
-def excluded(name: str, kind: Kind, meaning: str) -> Column:
-    """A column of the exclusions, which are told row by row."""
-    return Column(name, kind, meaning, Value(None))
+    return Exclusion.objects.filter(study=study).exclude(participant__state=WITHDRAWN).order_by("id")
 
 
 person = Columns(Participant)
@@ -106,22 +96,22 @@ IDENTITIES = Table(
     personal=True,
 )
 
+excluded = Columns(Exclusion)
 EXCLUSIONS = Table(
     "exclusions",
     "One row a person and a rule that leaves them out of an analysis set, with the evidence.",
     (
-        excluded("participant", "text", "Code of the person."),
-        excluded("simulated", "true/false", "Sent by `manage.py simulate`."),
-        excluded("rule", "text", "The rule's `id`."),
-        excluded("metric", "text", "What was measured."),
-        excluded("op", "text", "How it was compared with the threshold."),
-        excluded("threshold", "number", "The rule's `value`."),
-        excluded("measured", "number", "What was measured of the person: the evidence."),
-        excluded("post_hoc", "true/false", "The rule was added after unblinding."),
-        excluded("decided_at", "time", "When the rule was settled."),
+        excluded("participant", "participant__code", "Code of the person."),
+        excluded("simulated", "participant__simulated", "Sent by `manage.py simulate`."),
+        excluded("rule", meaning="The rule's `id`."),
+        excluded("metric", meaning="What was measured."),
+        excluded("op", meaning="How it was compared with the threshold."),
+        excluded("threshold", meaning="The rule's `value`."),
+        excluded("measured", meaning="What was measured of the person: the evidence."),
+        excluded("post_hoc", meaning="The rule was added after unblinding."),
+        excluded("decided_at", meaning="When the rule was settled."),
     ),
-    _people,
-    records=_exclusions,
+    _exclusions,
 )
 
 event = Columns(Event)

@@ -101,6 +101,7 @@ def _made(source: Source, name: str, simulated: bool, domains: Sequence[str]) ->
             study=Place(analysis_set=name),
             alpha=about["alpha"],
             interval=about["interval"],
+            min_df=about["min_df"],
         )
     except OutcomeError:
         return {}

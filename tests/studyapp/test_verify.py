@@ -217,3 +217,10 @@ def test_every_changed_byte_of_a_sealed_file_is_noticed(tmp_path: Path) -> None:
     for cut in (content[:-1], content + b"x", content[1:], b""):
         path.write_bytes(cut)
         assert not sealed.is_whole(path)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("analysis", [{"min_df": 500}, {"interval": "participant"}, {"alpha": 0.1}])
+def test_the_table_is_made_again_as_the_study_wanted_it(tmp_path: Path, analysis: dict[str, Any]) -> None:
+    study = judged_study(analysis={"primary": ["fspo>base"], **analysis})
+    assert failed(release(study, tmp_path / "out")) == {}
