@@ -35,11 +35,13 @@ from inference.world.answers import (
     SHIFTS,
     SHORT,
     STRAY,
+    Contrast,
     Plan,
     Writer,
     draw_plan,
-    draw_shots,
+    draw_shot,
     level_plan,
+    questionnaire,
     review_plan,
     views_plan,
     write,
@@ -61,7 +63,8 @@ class Ease:
     `forced`: a shot forces the sign, instead of being a pair of a questionnaire. Of forced pairs, `turned`: the two
     differ in a further respect, one being sure; `alone`: one of the two speaks of another domain; `noise`: an idea says
     the opposite. Of the answer that is learnt, `stray`: an idea, or a review's length, is not to the user's liking.
-    `mixed`: the shots are a whole person's, each of any domain.
+    `mixed`: the shots are a whole person's, each of any domain. `aside`: a pair of a reader of reviews stays although
+    it differs in nothing that this reader cares about; else another one is asked.
     """
 
     forced: float = 0.0
@@ -70,6 +73,7 @@ class Ease:
     noise: float = 0.0
     stray: float = 0.0
     mixed: float = 0.0
+    aside: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,8 @@ class Row:
 def draw_row(kind: Kind, shots: int, ease: Ease, rng: random.Random, form: Form = "whole") -> Row:
     """A row of a fresh user of any domain, after `shots` shots. Answers are in the user's style, but for `ease.stray`.
 
-    A sketch is always an answer.
+    Without shots or a description nobody is written for: the answer is as the world's candidates are. A sketch is always
+    an answer.
     """
     user = rng.choice(users(rng.choice(DOMAINS), "train"))
     put = write if form == "whole" else sketch
@@ -97,11 +102,21 @@ def draw_row(kind: Kind, shots: int, ease: Ease, rng: random.Random, form: Form 
 
 
 def _shots(user: User, shots: int, ease: Ease, rng: random.Random, put: Writer) -> list[Shot]:
-    asked = [ask(user.domain, rng) for _ in range(shots)]
+    contrasts: list[Contrast] = []
+    while len(contrasts) < shots:
+        every = questionnaire(user.domain, rng)
+        contrasts += [one for one in every if _concerns(user, one) or rng.random() < ease.aside]
     return [
-        _forced_shot(user, question, ease, rng, put) if rng.random() < ease.forced else shot
-        for question, shot in zip(asked, draw_shots(user, asked, rng, put), strict=True)
+        _forced_shot(user, question, ease, rng, put)
+        if rng.random() < ease.forced
+        else draw_shot(user, question, contrast, rng, put)
+        for question, contrast in ((ask(user.domain, rng), contrast) for contrast in contrasts[:shots])
     ]
+
+
+def _concerns(user: User, contrast: Contrast) -> bool:
+    """Whether a pair that differs so differs in something that the user cares about."""
+    return not isinstance(user, ReviewUser) or any(getattr(user, str(respect)) for respect in contrast)
 
 
 def _mixed(user: User, shots: int, ease: Ease, rng: random.Random, put: Writer) -> list[Shot]:
@@ -129,10 +144,11 @@ def _row(kind: Kind, user: User, context: Sequence[Shot], question: Question, st
     if kind == "describe":
         return Row(fspo_prompt(question.text, context, rationale=True), description_target(describe(user)))
     described = kind == "described"
+    plan = style_of(user, rng, stray) if context or described else draw_plan(user.domain, rng)
     prompt = fspo_prompt(
         question.text, context, rationale=described and bool(context), description=describe(user) if described else None
     )
-    return Row(prompt, fspo_target(write(question, style_of(user, rng, stray), rng)), question.subject.name)
+    return Row(prompt, fspo_target(write(question, plan, rng)), question.subject.name)
 
 
 def ask(domain: str, rng: random.Random) -> Question:

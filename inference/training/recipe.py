@@ -66,7 +66,8 @@ class Part(_Strict):
     The rest belongs to grow stages. `form` as in `curriculum.draw_row`; `learn` is what is learnt of an answer: all of
     it, or the phrases that say its ideas, the tokens that name its subject or both, and a share `words` of the others;
     `in_place`: the preferred answers among the shots are learnt too, in their places. `forced`, `turned`, `alone`,
-    `noise`, `stray` and `mixed` are those of `curriculum.Ease` at the first and at the last row, annealed linearly.
+    `noise`, `stray`, `mixed` and `aside` are those of `curriculum.Ease` at the first and at the last row, annealed
+    linearly.
     """
 
     share: float = Field(gt=0)
@@ -82,10 +83,11 @@ class Part(_Strict):
     noise: tuple[Fraction, Fraction] = (0.0, 0.0)
     stray: tuple[Fraction, Fraction] = (0.0, 0.0)
     mixed: tuple[Fraction, Fraction] = (0.0, 0.0)
+    aside: tuple[Fraction, Fraction] = (1.0, 1.0)
 
     def ease(self, progress: float) -> Ease:
         """The ease of a row at `progress`, from 0 to 1, through its stage."""
-        ends = (self.forced, self.turned, self.alone, self.noise, self.stray, self.mixed)
+        ends = (self.forced, self.turned, self.alone, self.noise, self.stray, self.mixed, self.aside)
         return Ease(*(start + (end - start) * progress for start, end in ends))
 
     @model_validator(mode="after")

@@ -39,6 +39,19 @@ def _sentence(question: Question, idea: Idea, rng: random.Random) -> str:
     return f"{opening} {rng.choice(forms.predicates[idea.value])}"
 
 
+def write_alike(rng: random.Random) -> Writer:
+    """A writer that puts every plan into the same words, but for what the plans say: common random numbers.
+
+    Two answers to one question then differ in their ideas alone.
+    """
+    seed = rng.getrandbits(64)
+
+    def put(question: Question, plan: Plan, _: random.Random) -> str:
+        return " ".join(_sentence(question, idea, random.Random(f"{seed}/{idea.aspect}")) for idea in plan)
+
+    return put
+
+
 def viewpoints() -> list[Plan]:
     """The sixteen viewpoints from which an open-ended question can be answered."""
     return [views_plan(views) for views in itertools.product((1, -1), repeat=len(aspects_of(OPEN)))]

@@ -19,14 +19,14 @@ import pytest
 from pydantic import BaseModel
 
 from inference.prompts import fspo_prompt, fspo_target
-from inference.training.synthesis.config import Config, HeldOut, load_config
+from inference.training.synthesis.config import Config, HeldOut, Part, WorldSource, load_config
 from inference.training.synthesis.errors import SynthesisError
 from inference.training.synthesis.records import SCHEMA, Preference, Questionnaire
 from inference.training.synthesis.store import Store
 from inference.training.synthesis.world_source import World, ask, draw_rows, users_of
 from inference.training.synthesize import main
 from inference.world import DOMAINS, describe, names_subject, reads
-from inference.world.judge import outcome
+from inference.world.judge import outcome, sentences_of
 from inference.world.subjects import subject_of
 
 BASE = Path(__file__).parents[2]
@@ -57,6 +57,7 @@ COLUMNS = [
     *("shot_set", "contrast", "decided"),
 ]
 EVEN = HeldOut(train=1, questions=1, subjects=1)
+SOURCE = WorldSource(kind="world", parts=[Part(users="reviews")])
 
 
 def written(folder: Path, kind: str = "preferences") -> list[dict[str, Any]]:
@@ -153,9 +154,24 @@ def test_a_row_depends_on_seed_user_and_number_alone(made: Path) -> None:
     for row in (rows[0], rows[400], rows[-1]):
         kind = "explanations-by-field" if row["user"].startswith("levels-") else row["domain"]
         (user,) = [user for user in users_of(kind, row["group"]) if user.code == row["user"]]
-        again = draw_rows(5, user, row["group"], row["shot_set"], HeldOut())
+        again = draw_rows(5, user, row["group"], row["shot_set"], SOURCE)
         assert row in [each._asdict() for each in again]
-        assert again != draw_rows(6, user, row["group"], row["shot_set"], HeldOut())
+        assert again != draw_rows(6, user, row["group"], row["shot_set"], SOURCE)
+
+
+def test_questionnaires_alike_differ_in_what_the_answers_say_alone() -> None:
+    user = users_of("open-ended", "train")[0]
+    alike = SOURCE.model_copy(update={"alike": 1.0})
+    for number in range(20):
+        plain, same = (draw_rows(1, user, "train", number, source) for source in (SOURCE, alike))
+        assert [row.contrast for row in plain] == [row.contrast for row in same]
+        for row in same:
+            pairs = zip(sentences_of(row.preferred), sentences_of(row.dispreferred), strict=True)
+            assert sum(one != other for one, other in pairs) == len(row.contrast.split("+"))
+    half = SOURCE.model_copy(update={"alike": 0.5})
+    drawn = [draw_rows(1, user, "train", number, half) for number in range(200)]
+    found = [made == draw_rows(1, user, "train", number, alike) for number, made in enumerate(drawn)]
+    assert 70 < sum(found) < 130
 
 
 def test_the_trl_view_is_the_serving_prompt_with_shots_of_the_neighbouring_questionnaire(made: Path) -> None:
@@ -164,7 +180,7 @@ def test_the_trl_view_is_the_serving_prompt_with_shots_of_the_neighbouring_quest
     for row, seen in list(zip(rows, view, strict=True))[::37]:
         kind = "explanations-by-field" if row["user"].startswith("levels-") else row["domain"]
         (user,) = [user for user in users_of(kind, row["group"]) if user.code == row["user"]]
-        shots = [each.shot for each in draw_rows(5, user, row["group"], row["shot_set"] ^ 1, HeldOut())[:3]]
+        shots = [each.shot for each in draw_rows(5, user, row["group"], row["shot_set"] ^ 1, SOURCE)[:3]]
         assert seen == {
             "prompt": fspo_prompt(row["question"], shots),
             "chosen": fspo_target(row["preferred"]),
@@ -207,7 +223,7 @@ def test_limits_and_measures_may_change_and_nothing_else(config: Path) -> None:
 
 def test_memory_holds_one_row_group_at_a_time(tmp_path: Path) -> None:
     user = users_of("reviews", "train")[0]
-    rows = draw_rows(1, user, "train", 0, EVEN)
+    rows = draw_rows(1, user, "train", 0, SOURCE)
     alive, most = Counter[str](), 0
 
     def endless() -> Any:

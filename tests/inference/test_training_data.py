@@ -19,7 +19,7 @@ from inference.prompts import (
     fspo_prompt,
     fspo_target,
 )
-from inference.training.curriculum import Ease, _forced_shot, _noisy, _opposed, draw_row, sketch, style_of
+from inference.training.curriculum import Ease, _forced_shot, _noisy, _opposed, _shots, draw_row, sketch, style_of
 from inference.training.descriptions import closeness, pairs
 from inference.training.fewshot import IGNORED, Example, TooLongError, draw_example
 from inference.training.preferences import Labelled, PreferenceError, load
@@ -27,7 +27,7 @@ from inference.training.recipe import Part, Stage
 from inference.training.rows import Rows, encode_densely
 from inference.training.tokenizer import END, idea_tokens, train_tokenizer
 from inference.training.train import tokenizer_texts
-from inference.world.answers import LONG, draw_plan, level_plan
+from inference.world.answers import LONG, draw_plan, level_plan, write
 from inference.world.forms import DOMAINS, FORMS
 from inference.world.judge import read, sentences_of
 from inference.world.subjects import SUBJECTS, Question, draw_question
@@ -355,6 +355,28 @@ def test_mixed_shots_are_of_one_person_who_has_a_taste_in_every_domain() -> None
     assert met[2] + met[3] == 30 - met[1] > 25
     alone = draw_row("answer", 6, Ease(), random.Random(1))
     assert len({read(text).domain for text in sections.findall(alone.prompt)}) == 1
+
+
+def test_without_shots_nobody_is_written_for() -> None:
+    """Else the model without shots, which others are compared with, would never stray as the world's candidates do."""
+    levels: Counter[int] = Counter()
+    for seed in range(200):
+        told = [idea.value for idea in read(draw_row("answer", 0, Ease(), random.Random(seed)).target).ideas]
+        if read(draw_row("answer", 0, Ease(), random.Random(seed)).target).domain == "explanations":
+            levels[len(set(told))] += 1
+    assert levels[1] < 0.5 * levels.total() > 20
+
+
+@pytest.mark.parametrize(("aside", "least", "most"), [(0.0, 0, 0), (0.3, 0.05, 0.25), (1.0, 0.3, 0.45)])
+def test_pairs_beside_what_a_reader_of_reviews_cares_about_can_be_left_out(
+    aside: float, least: float, most: float
+) -> None:
+    rng, beside, pairs = random.Random(3), 0, 0
+    for _ in range(60):
+        for shot in _shots(ReviewUser(0, 1), 6, Ease(aside=aside), rng, write):
+            pairs += 1
+            beside += len(sentences_of(shot.preferred)) == len(sentences_of(shot.dispreferred))
+    assert least <= beside / pairs <= most
 
 
 def test_a_stray_answer_now_and_then_says_what_its_reader_does_not_like() -> None:

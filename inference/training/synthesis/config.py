@@ -59,10 +59,15 @@ class Part(_Strict):
 
 
 class WorldSource(_Strict):
-    """Preferences of the exact world, without a language model."""
+    """Preferences of the exact world, without a language model.
+
+    `alike`: the share of questionnaires in which both answers to a question are in the same words but for what they
+    say.
+    """
 
     kind: Literal["world"]
     held_out: HeldOut = HeldOut()
+    alike: float = Field(default=0.0, ge=0, le=1)
     parts: list[Part] = Field(min_length=1)
 
     @model_validator(mode="after")

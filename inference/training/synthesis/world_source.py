@@ -15,7 +15,7 @@ from inference.training.synthesis import records
 from inference.training.synthesis.config import FIELD_USERS, SPLITS, Config, HeldOut, WorldSource
 from inference.training.synthesis.records import SET_SIZE, Preference, Questionnaire
 from inference.world import Question, User, describe, liking, questionnaire, questions, users
-from inference.world.answers import TIE, draw_shot
+from inference.world.answers import TIE, draw_shot, write, write_alike
 from inference.world.users import Group, field_users
 
 GROUPS: tuple[Group, ...] = ("train", "held_out")
@@ -61,10 +61,10 @@ class World:
 
     def questionnaire(self, user: User, group: Group, number: int) -> Questionnaire:
         """One questionnaire with the shots of its neighbour: 0 and 1 are neighbours, 2 and 3, and so on."""
-        rows = draw_rows(self.config.seed, user, group, number, self.source.held_out)
+        rows = draw_rows(self.config.seed, user, group, number, self.source)
         if not self.config.shots:
             return Questionnaire(rows)
-        other = draw_rows(self.config.seed, user, group, number ^ 1, self.source.held_out)
+        other = draw_rows(self.config.seed, user, group, number ^ 1, self.source)
         return Questionnaire(rows, tuple(row.shot for row in other[: self.config.shots]))
 
     def _plan(self) -> dict[str, Slice]:
@@ -78,15 +78,17 @@ class World:
         return found
 
 
-def draw_rows(seed: int, user: User, group: Group, number: int, held_out: HeldOut) -> tuple[Preference, ...]:
+def draw_rows(seed: int, user: User, group: Group, number: int, source: WorldSource) -> tuple[Preference, ...]:
     """The eight preferences of a user's questionnaire of this number."""
     rng = random.Random(f"{seed}/{group}/{user.code}/{number}")
-    asked = ask(seed, user, group, number, held_out)
+    in_words = random.Random(f"{seed}/{group}/{user.code}/{number}/words")
+    alike = in_words.random() < source.alike
+    asked = ask(seed, user, group, number, source.held_out)
     contrasts = questionnaire(user.domain, rng)
     description = describe(user)
     rows = []
     for question, contrast in zip(asked, contrasts, strict=True):
-        shot = draw_shot(user, question, contrast, rng)
+        shot = draw_shot(user, question, contrast, rng, write_alike(in_words) if alike else write)
         likings = [liking(text, user, question.subject) for text in (shot.preferred, shot.dispreferred)]
         rows.append(
             Preference(
