@@ -88,8 +88,8 @@ class Row:
 def draw_row(kind: Kind, shots: int, ease: Ease, rng: random.Random, form: Form = "whole") -> Row:
     """A row of a fresh user of any domain, after `shots` shots. Answers are in the user's style, but for `ease.stray`.
 
-    Without shots or a description nobody is written for: the answer is as the world's candidates are. A sketch is always
-    an answer.
+    Without shots or a description nobody is written for: the answer is as the world's candidates are. A sketch is
+    always an answer.
     """
     user = rng.choice(users(rng.choice(DOMAINS), "train"))
     put = write if form == "whole" else sketch
