@@ -64,7 +64,7 @@ class Ease:
     differ in a further respect, one being sure; `alone`: one of the two speaks of another domain; `noise`: an idea says
     the opposite. Of the answer that is learnt, `stray`: an idea, or a review's length, is not to the user's liking.
     `mixed`: the shots are a whole person's, each of any domain. `aside`: a pair of a reader of reviews stays although
-    it differs in nothing that this reader cares about; else another one is asked.
+    it differs in something that this reader does not care about; else another one is asked.
     """
 
     forced: float = 0.0
@@ -115,8 +115,8 @@ def _shots(user: User, shots: int, ease: Ease, rng: random.Random, put: Writer) 
 
 
 def _concerns(user: User, contrast: Contrast) -> bool:
-    """Whether a pair that differs so differs in something that the user cares about."""
-    return not isinstance(user, ReviewUser) or any(getattr(user, str(respect)) for respect in contrast)
+    """Whether a pair that differs so differs in nothing but what the user cares about."""
+    return not isinstance(user, ReviewUser) or all(getattr(user, str(respect)) for respect in contrast)
 
 
 def _mixed(user: User, shots: int, ease: Ease, rng: random.Random, put: Writer) -> list[Shot]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from datasets import Dataset
@@ -24,7 +25,7 @@ from inference.training.tokenizer import idea_tokens
 Encoded = dict[str, list[int]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rows:
     """What draws the rows of one stage. `context` is the model's length in tokens."""
 
@@ -33,6 +34,14 @@ class Rows:
     tokenizer: PreTrainedTokenizerBase
     context: int
     users: Sequence[Labelled] = ()
+
+    @cached_property
+    def _domains(self) -> list[list[Labelled]]:
+        """The users by domain: each counts alike, however many users it has."""
+        found: dict[str, list[Labelled]] = {}
+        for user in self.users:
+            found.setdefault(user.domain, []).append(user)
+        return list(found.values())
 
     def _drawn(self, index: int) -> tuple[Part, int, random.Random]:
         of_batch = random.Random(f"{self.seed}/{self.stage.name}/batch/{index // self.stage.batch}")
@@ -74,7 +83,7 @@ class Rows:
     def example(self, index: int) -> Example:
         """Row `index` of any other stage, as text."""
         part, shots, rng = self._drawn(index)
-        return draw_example(rng.choice(self.users), part.kind, shots, rng, self.fits)
+        return draw_example(rng.choice(rng.choice(self._domains)), part.kind, shots, rng, self.fits)
 
     def tuned(self, index: int) -> Encoded:
         """Row `index` of an sft stage: only the preferred answer is learnt, never a shot, never a rejected one."""

@@ -275,6 +275,17 @@ def test_ease_is_annealed_over_a_stage() -> None:
     assert [part.ease(progress) for progress in (0.0, 0.5)] == [Ease(1.0, 1.0, 0.8), Ease(0.75, 0.5, 0.4, 0.1)]
 
 
+def test_domains_count_alike_however_many_users_each_has(tokenizer: Any) -> None:
+    def user(name: str, domain: str) -> Labelled:
+        shots = tuple(Shot(f"{name}?", f"{domain} {number}.", "No.") for number in range(4))
+        return Labelled(name, domain, "", (shots,))
+
+    several = [user("a", "reviews"), *(user(f"b{number}", "open-ended") for number in range(50))]
+    rows = rows_of({"name": "s", "kind": "sft", "rows": 400, "parts": [{"share": 1, "shots": [1]}]}, several, tokenizer)
+    reviews = sum("reviews" in rows.example(index).chosen for index in range(400))
+    assert 160 < reviews < 240
+
+
 # ---------------------------------------------------------------------------------------------------- descriptions
 
 
