@@ -6,13 +6,13 @@ and no caller waits for it: a thread of its own carries the nudges.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from asgiref.sync import async_to_sync
 from channels.exceptions import ChannelFull
 from channels.layers import get_channel_layer
 from django.db import transaction
@@ -104,12 +104,16 @@ def _deliver(groups: list[str]) -> None:
     if silence.holds():
         return
     try:
-        async_to_sync(_send_all)(groups)
+        # Not async_to_sync: it starts a thread, which a program that is ending refuses.
+        asyncio.run(_send_all(groups))
     except TROUBLE as problem:
         silence.begin()
         logger.warning("Nobody was nudged, pages will poll: %s", problem)
     except Exception:  # nobody waits for this thread to hear of it otherwise
-        logger.exception("a nudge failed")
+        if threading.main_thread().is_alive():
+            logger.exception("a nudge failed")
+        else:
+            logger.debug("a nudge was lost as the program ended", exc_info=True)
 
 
 async def _send_all(groups: list[str]) -> None:

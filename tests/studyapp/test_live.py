@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +24,7 @@ from tests import factory
 from tests.studyapp.websocket import PATIENCE_S, Socket, websocket
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(60)]
+BASE = Path(__file__).parents[2]
 LOOK = {"look": True}
 _NOWHERE = {
     "BACKEND": "channels_redis.core.RedisChannelLayer",
@@ -174,3 +178,11 @@ async def test_a_socket_that_comes_and_goes_at_once_leaves_no_task_behind(anna: 
         await socket.wait(PATIENCE_S)
     await asyncio.sleep(0.1)
     assert len(asyncio.all_tasks()) <= before + 1
+
+
+def test_a_nudge_as_a_program_ends_is_no_traceback() -> None:
+    """A command's last commit nudges while the interpreter shuts down: threads can no longer be started then."""
+    script = "from studyapp import live; [live._send([f'desk-{n}']) for n in range(20)]"
+    command = [sys.executable, "manage.py", "shell", "--no-imports", "--command", script]
+    done = subprocess.run(command, cwd=BASE, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
