@@ -30,10 +30,7 @@ def begin_alike(model: Any, tokenizer: Any, seed: int) -> None:
     def drawn() -> Tensor:
         return torch.randn(weights.shape[1], generator=generator)
 
-    kinds: dict[str, Tensor] = {}
-    for token, subject in name_tokens(tokenizer).items():
-        vector = KIND * kinds.setdefault(subject.kind, drawn()) + NAME * drawn()
-        weights[token] = vector / vector.std() * spread
+    begin_names(model, tokenizer, seed)
     aspects: dict[tuple[str, str], tuple[Tensor, Tensor]] = {}
     values: dict[Any, Tensor] = {}
     for token, idea in phrase_tokens(tokenizer).items():
@@ -41,4 +38,20 @@ def begin_alike(model: Any, tokenizer: Any, seed: int) -> None:
         own = values.setdefault(idea, drawn())
         along = (idea.value - 3) / 2 if idea.domain == EXPLANATIONS else idea.value
         vector = ASPECT * aspect + VALUE * along * direction + OWN * own + WORDING * drawn()
+        weights[token] = vector / vector.std() * spread
+
+
+@torch.no_grad()
+def begin_names(model: Any, tokenizer: Any, seed: int) -> None:
+    """Give names their first embeddings, now or again; the spread of the others is kept.
+
+    Rows that name nothing push every name away from whatever is written, all in one direction: after a thousand steps
+    they are one vector, and nothing can be copied.
+    """
+    weights: Tensor = model.get_input_embeddings().weight
+    spread, generator = weights.std(), torch.Generator().manual_seed(seed + 1)
+    kinds: dict[str, Tensor] = {}
+    for token, subject in name_tokens(tokenizer).items():
+        kind = kinds.setdefault(subject.kind, torch.randn(weights.shape[1], generator=generator))
+        vector = KIND * kind + NAME * torch.randn(weights.shape[1], generator=generator)
         weights[token] = vector / vector.std() * spread

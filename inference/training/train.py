@@ -40,7 +40,7 @@ from trl import DPOConfig, SFTConfig
 
 from inference.training import descriptions
 from inference.training.curriculum import ask
-from inference.training.embeddings import begin_alike
+from inference.training.embeddings import begin_alike, begin_names
 from inference.training.fewshot import Example, TooLongError
 from inference.training.ipo import FewShotIPO
 from inference.training.labelled import LabelledSFT
@@ -247,6 +247,8 @@ def with_sampled_descriptions(
 def run_stage(recipe: Recipe, stage: Stage, users: dict[str, list[Labelled]], out: Path) -> None:
     """Train one stage and save its checkpoint under its name, whole or not at all."""
     model, tokenizer = starting_point(recipe, stage, out)
+    if stage.names_anew:
+        begin_names(model, tokenizer, recipe.seed)
     context = int(model.config.max_position_embeddings)
     rows = Rows(stage, recipe.seed, tokenizer, context, users.get("train", ()))
     held_out = Rows(stage, recipe.seed + 1, tokenizer, context, users.get("held_out", ()))

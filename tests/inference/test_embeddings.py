@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 import torch
 
+from inference.training.embeddings import begin_names
 from inference.training.recipe import Shape
 from inference.training.tokenizer import name_tokens, phrase_tokens
 from inference.training.train import new_model
@@ -54,6 +56,18 @@ def test_the_spread_is_that_of_the_other_tokens(fresh: tuple[Any, Any]) -> None:
     chosen = torch.tensor(sorted({**phrase_tokens(tokenizer), **name_tokens(tokenizer)}))
     rest = torch.tensor([n for n in range(len(weights)) if n not in set(chosen.tolist())])
     assert float(weights[chosen].std()) == pytest.approx(float(weights[rest].std()), rel=0.1)
+
+
+def test_names_that_became_one_begin_anew_and_nothing_else_changes(fresh: tuple[Any, Any]) -> None:
+    model, tokenizer = copy.deepcopy(fresh[0]), fresh[1]
+    weights = model.get_input_embeddings().weight.detach()
+    names, before = sorted(name_tokens(tokenizer)), weights.clone()
+    weights[names] = 3 * weights[names[0]].repeat(len(names), 1)
+    begin_names(model, tokenizer, 1)
+    apart = torch.nn.functional.normalize(weights[names], dim=1)
+    assert float((apart @ apart.T).fill_diagonal_(0).max()) < 0.9
+    rest = [number for number in range(len(weights)) if number not in set(names)]
+    assert torch.equal(weights[rest], before[rest])
 
 
 def test_a_tokenizer_of_another_world_is_refused() -> None:
