@@ -9,6 +9,9 @@ from django.db.models.functions import Coalesce
 
 from annotations.models import Comparison, Judgment, Side
 
+# A million judgments are scored at a time: the enumeration makes this list anew whenever it is asked.
+CHOICES = frozenset(Judgment.Choice.values)
+
 
 @dataclass(frozen=True, slots=True)
 class BlindView:
@@ -64,11 +67,11 @@ def unblind(comparison: Comparison, choice: str) -> Unblinded:
 
 def score_of_a(choice: str, a_is_first: bool) -> float:
     """What a choice means for text a: 1, 0.5 or 0; raises ValueError on another word than first, second, tie."""
-    if choice not in Judgment.Choice.values:
+    if choice not in CHOICES:
         raise ValueError(f"A judgment is first, second or tie, not {choice!r}.")
-    if choice == Judgment.Choice.TIE:
+    if choice == "tie":
         return 0.5
-    return float((choice == Judgment.Choice.FIRST) == a_is_first)
+    return float((choice == "first") == a_is_first)
 
 
 def outcome_of_a(comparison: str = "comparison__", choice: str = "choice") -> Case:

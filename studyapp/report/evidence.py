@@ -90,9 +90,10 @@ def gather(study: Study) -> Evidence:
     Raises StudyError before unblinding.
     """
     require_unblinded(study)
-    found = tables(study, by="domain")
-    sets = judged_sets(study, every_set=False)
-    chosen = next((one for one in sets if one.judgments.size), sets[0])
+    sets = judged_sets(study)
+    everybody = [one for one in sets if one.is_primary]
+    chosen = next((one for one in everybody if one.judgments.size), everybody[0])
+    found = tables(study, by="domain", sets=sets)
     simulated = chosen.name.endswith(SIMULATED_MARK)
     return Evidence(study, found, chosen.judgments, simulated, study.spec.primary[0])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from annotations import blinding
 from annotations.models import Comparison, Preference
@@ -14,6 +15,10 @@ from studyapp.models import Study
 State, Kind = Comparison.State, Comparison.Kind
 # Attention pairs say what to choose; they are a check, not a control of the judging.
 CONTROLS = (Kind.NULL, Kind.IDENTICAL)
+# Of a probe under one arm: log-probability by candidate, conditioned on the person's choices and not.
+Scores = dict[int, tuple[float, float]]
+ASKED = ("participant__code", "question__key", "first_id", "second_id", "choice")
+SCORED = ("probe_id", "arm", "candidate_id", "logprob", "reference_logprob")
 
 
 def repeats(study: Study, simulated: bool) -> list[Repeat]:
@@ -79,25 +84,36 @@ def choices(study: Study, simulated: bool) -> list[Choice]:
     return found
 
 
+class Asked(NamedTuple):
+    """A probe that was answered."""
+
+    participant: str
+    question: str
+    first: int
+    second: int
+    choice: str
+
+
 def probes(study: Study, simulated: bool) -> list[Probe]:
     """Probes of which both answers were scored, with and without the person's choices."""
     rows = Score.objects.filter(
         study=study, owner__simulated=simulated, state=Score.State.READY, logprob__isnull=False,
         reference_logprob__isnull=False,
-    ).select_related("owner", "probe__question")  # fmt: skip
-    pairs: dict[tuple[int, str], dict[int, Score]] = {}
-    for row in rows.order_by("id"):
-        pairs.setdefault((row.probe_id, row.arm), {})[row.candidate_id] = row
-    return [found for scores in pairs.values() if (found := _probe(scores)) is not None]
+    ).order_by("id")  # fmt: skip
+    asked = Preference.objects.filter(
+        participant__study=study, participant__simulated=simulated, role=Preference.Role.PROBE, choice__isnull=False
+    ).values_list("id", *ASKED)
+    known = {key: Asked(*values) for key, *values in asked}
+    pairs: dict[tuple[int, str], Scores] = {}
+    for probe, arm, candidate, conditioned, plain in rows.values_list(*SCORED):
+        pairs.setdefault((probe, arm), {})[candidate] = (float(conditioned or 0), float(plain or 0))
+    found = (_probe(arm, scores, known[key]) for (key, arm), scores in pairs.items() if key in known)
+    return [one for one in found if one is not None]
 
 
-def _probe(scores: dict[int, Score]) -> Probe | None:
-    one = next(iter(scores.values()))
-    asked = one.probe
-    first, second = scores.get(asked.first_id), scores.get(asked.second_id)
-    if first is None or second is None or asked.choice is None or one.owner is None:
+def _probe(arm: str, scores: Scores, asked: Asked) -> Probe | None:
+    chosen, other = (asked.first, asked.second) if asked.choice == "first" else (asked.second, asked.first)
+    if chosen not in scores or other not in scores:
         return None
-    chosen, other = (first, second) if asked.choice == "first" else (second, first)
-    values = (chosen.logprob, other.logprob, chosen.reference_logprob, other.reference_logprob)
-    with_it, against, plain, plain_against = (float(value or 0.0) for value in values)
-    return Probe(one.owner.code, asked.question.key, one.arm, with_it, against, plain, plain_against)
+    (with_it, plain), (against, plain_against) = scores[chosen], scores[other]
+    return Probe(asked.participant, asked.question, arm, with_it, against, plain, plain_against)

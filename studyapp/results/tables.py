@@ -52,13 +52,18 @@ class _Row(Protocol):
     def to_json(self) -> dict[str, Any]: ...
 
 
-def tables(study: Study, *, by: Scope | None = None, rates_only: bool = False) -> dict[str, Rows]:
-    """Every table of `TABLES`, or the win rates of every analysis set alone. Raises StudyError before unblinding."""
+def tables(
+    study: Study, *, by: Scope | None = None, rates_only: bool = False, sets: Sequence[Judged] | None = None
+) -> dict[str, Rows]:
+    """Every table of `TABLES`, or the win rates of every analysis set alone. Raises StudyError before unblinding.
+
+    sets: what `judged_sets` read before, for those who need it themselves.
+    """
     require_unblinded(study)
     if rates_only:
         return {"rates": [row.to_json() for row in win_rates(study, by=by, every_set=True)]}
     found: dict[str, Rows] = {name: [] for name in TABLES}
-    for judged in judged_sets(study):
+    for judged in judged_sets(study) if sets is None else sets:
         rows = rates(study, judged, by)
         found["rates"] += [row.to_json() for row in rows]
         for name, plain in _beside(study, judged, rows).items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from itertools import chain
 from statistics import fmean, median
 
 from annotations.models import Comparison, Judgment, Preference
@@ -71,17 +71,16 @@ def _judgments(study: Study) -> tuple[Values, Values]:
 
 
 def _choices(study: Study) -> Values:
-    rows = Preference.objects.filter(participant__study=study, choice__isnull=False).values_list(
-        "participant_id", "page_ms", "presented_at", "decided_at"
+    rows = Preference.objects.filter(participant__study=study, choice__isnull=False)
+    by_page = rows.filter(page_ms__isnull=False).values_list("participant_id", "page_ms")
+    by_server = rows.filter(page_ms__isnull=True, presented_at__isnull=False, decided_at__isnull=False)
+    times = by_server.values_list("participant_id", "presented_at", "decided_at")
+    return _grouped(
+        chain(
+            ((person, page / 1000) for person, page in by_page if page is not None),
+            ((person, (decided - shown).total_seconds()) for person, shown, decided in times if shown and decided),
+        )
     )
-    seconds = ((person, _seconds(page, shown, decided)) for person, page, shown, decided in rows)
-    return _grouped((person, value) for person, value in seconds if value is not None)
-
-
-def _seconds(page_ms: int | None, shown: datetime | None, decided: datetime | None) -> float | None:
-    if page_ms is not None:
-        return page_ms / 1000
-    return (decided - shown).total_seconds() if shown and decided else None
 
 
 def _missed(study: Study) -> Values:
