@@ -382,6 +382,44 @@ class ExportJob(models.Model):
         return self.state in (self.State.QUEUED, self.State.RUNNING)
 
 
+class Results(models.Model):
+    """What the site shows of an unblinded study's outcomes: made by a worker, thrown away when somebody withdraws.
+
+    It follows from other rows and is made again from them whenever `stand`, what it was made from, no longer holds.
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        READY = "ready"
+        FAILED = "failed"
+
+    study = models.OneToOneField(Study, on_delete=models.CASCADE, related_name="results")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    stand = models.CharField(max_length=64, help_text="Digest of what the study's results depend on.")
+    claim_id = models.UUIDField(null=True, blank=True, help_text="The fence: only its holder may write.")
+    asked_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    made_at = models.DateTimeField(null=True, blank=True)
+    error = models.CharField(max_length=500, blank=True)
+    shown = models.JSONField(default=dict, help_text="The page's numbers and tables, no row a person.")
+    figures = models.JSONField(default=dict, help_text="SVG by name.")
+    report = models.TextField(blank=True, help_text="The report as one HTML page.")
+    latex = models.TextField(blank=True, help_text="The report's table for print.")
+
+    class Meta:
+        verbose_name_plural = "results"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=["queued", "running", "ready", "failed"]),
+                name="results_are_in_a_known_state",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"results of {self.study_id}"
+
+
 class Exclusion(models.Model):
     """One participant left out of an analysis set by one rule, with the evidence. Their data stay in the study."""
 

@@ -2,13 +2,20 @@
 
 from celery import shared_task
 
-from studyapp.services import exporting, leaving, releasing
+from studyapp.services import computing, exporting, leaving, releasing, standing
 
 
 @shared_task(name="studyapp.sweep")
 def sweep() -> int:
-    """Time silent people out and give their seats back."""
+    """Time silent people out and give their seats back; ring for results that wait."""
+    standing.sweep()
     return leaving.time_out()
+
+
+@shared_task(name="studyapp.results")
+def results(study_id: int) -> bool:
+    """Results of an unblinded study were asked for on the site."""
+    return computing.make(study_id)
 
 
 @shared_task(name="studyapp.export")

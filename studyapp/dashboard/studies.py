@@ -18,14 +18,14 @@ from unfold.views import ChangeList
 
 from inference import queue
 from inference.models import Generation
-from studyapp.dashboard import asking, counts, exports, facts
+from studyapp.dashboard import asking, counts, exports, facts, results
 from studyapp.dashboard.asking import Question, ReasonForm, Refused
 from studyapp.dashboard.readonly import ReadOnlyAdmin, time_column
 from studyapp.models import Event, Participant, Seat, Study
 from studyapp.services import studies
 from studyapp.services.events import log
 
-CHANGE = "studyapp.change_study"
+VIEW, CHANGE = "studyapp.view_study", "studyapp.change_study"
 RETRY = "inference.change_generation"
 State = Study.State
 STATE_LABELS = {
@@ -78,7 +78,8 @@ class StudyAdmin(ReadOnlyAdmin):
     change_form_template = "admin/palate/study.html"
     list_before_template = "admin/palate/how_to_load.html"
     actions_detail = (
-        "open_action", "pause_action", "close_action", "end_action", "unblind_action", "retry_action", "export_action",
+        "results_action", "open_action", "pause_action", "close_action", "end_action", "unblind_action", "retry_action",
+        "export_action",
     )  # fmt: skip
     actions_detail_hide_default = False
 
@@ -158,6 +159,9 @@ class StudyAdmin(ReadOnlyAdmin):
         return (
             ("<int:study_id>/live/", "studyapp_study_live", self.live_view),
             ("<int:study_id>/socket/", "studyapp_study_socket", self.socket_over_http),
+            ("<int:study_id>/results/<slug:name>.svg", "studyapp_study_figure", self.figure_view),
+            ("<int:study_id>/results/report/", "studyapp_study_report", self.report_view),
+            ("<int:study_id>/results/table.tex", "studyapp_study_latex", self.latex_view),
         )
 
     def socket_over_http(self, request: HttpRequest, study_id: int, model_admin: Any = None) -> HttpResponse:
@@ -173,6 +177,18 @@ class StudyAdmin(ReadOnlyAdmin):
             raise Http404("There is no such study.")
         return TemplateResponse(request, "admin/palate/_live.html", live_context(study))
 
+    def figure_view(self, request: HttpRequest, study_id: int, name: str, model_admin: Any = None) -> HttpResponse:
+        """A figure of the results."""
+        return results.figure(self.must_find(request, str(study_id), VIEW), name)
+
+    def report_view(self, request: HttpRequest, study_id: int, model_admin: Any = None) -> HttpResponse:
+        """The report."""
+        return results.report(self.must_find(request, str(study_id), VIEW))
+
+    def latex_view(self, request: HttpRequest, study_id: int, model_admin: Any = None) -> HttpResponse:
+        """The table for print."""
+        return results.latex(self.must_find(request, str(study_id), VIEW))
+
     # --- the arrows --------------------------------------------------------------------------------------------------
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Only what fits the study's state."""
@@ -180,6 +196,8 @@ class StudyAdmin(ReadOnlyAdmin):
         offered = set(OFFERED.get(State(study.state), set())) if study else set()
         if study:
             offered.add("export_action")
+        if study and study.is_unblinded:
+            offered.add("results_action")
         if study and Generation.objects.filter(study=study, state=Generation.State.FAILED).exists():
             offered.add("retry_action")
         prefix = "studyapp_study_"
@@ -197,6 +215,13 @@ class StudyAdmin(ReadOnlyAdmin):
     def has_export_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Who may ask for a release."""
         return bool(request.user.has_perm(exports.ADD))
+
+    @action(
+        description="Results", url_path="results", icon="insights", variant=ActionVariant.PRIMARY, permissions=["view"]
+    )
+    def results_action(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Win rates, figures, the report; nothing before unblinding."""
+        return results.show(self, request, self.must_find(request, object_id, VIEW))
 
     @action(description="Export", url_path="export", icon="download", permissions=["export"])
     def export_action(self, request: HttpRequest, object_id: str) -> HttpResponseBase:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from matplotlib.figure import Figure
 
-from annotations.figures import by_length, by_shots, by_side, flow_chart, forest, own_rates
+from annotations.figures import as_svg, by_length, by_shots, by_side, flow_chart, forest, own_rates
 from annotations.winrate import strata
 from annotations.winrate.columns import Judgments
 from studyapp.report.evidence import Evidence
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Drawing:
     """A figure, the name of its files, and what it shows, in words for everybody who does not see it."""
 
     name: str
     caption: str
     chart: Figure
+
+    @cached_property
+    def svg(self) -> str:
+        """The figure for a page, drawn once."""
+        return as_svg(self.chart)
 
 
 def drawings(evidence: Evidence) -> dict[str, Drawing]:

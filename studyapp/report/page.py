@@ -9,11 +9,9 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
-from annotations.figures import as_svg
-from annotations.winrate.tabular import headline
-from studyapp.report.claims import meaning, verdict
 from studyapp.report.drawings import Drawing
 from studyapp.report.evidence import Evidence, Row
+from studyapp.report.headline import headline_of, rate_lines
 from studyapp.report.methods import departures, methods
 from studyapp.report.objections import answered
 from studyapp.results.printing import ON_REQUEST, TITLES
@@ -27,20 +25,10 @@ PERSONAL = ("people", "exclusions")  # a row a person: not for a page that trave
 
 def page(evidence: Evidence, figures: Mapping[str, Drawing]) -> str:
     """The HTML of the report."""
-    row = evidence.rate()
-    focal, baseline = evidence.main.split(">")
     context = {
+        **headline_of(evidence),
         "study": evidence.study,
-        "simulated": evidence.simulated,
-        "row": row,
-        "focal": focal,
-        "baseline": baseline,
-        "level": f"{evidence.level:.0%}",
-        "rate": _percent(row["win_rate"]) if row and row["win_rate"] is not None else None,
-        "interval": [_percent(end) for end in headline(row) or ()] if row else [],
-        "verdict": verdict(evidence),
-        "meaning": meaning(evidence),
-        "rates": [_rate(one) for one in evidence.tables["rates"]],
+        "rates": rate_lines(evidence),
         "figures": {name: _figure(one) for name, one in figures.items()},
         "answers": answered(evidence),
         "methods": methods(evidence),
@@ -52,27 +40,9 @@ def page(evidence: Evidence, figures: Mapping[str, Drawing]) -> str:
     return render_to_string("report/report.html", context)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
 def _figure(one: Drawing) -> dict[str, str]:
     # matplotlib escapes what it writes; nothing else comes in here
-    return {"caption": one.caption, "svg": mark_safe(as_svg(one.chart))}
-
-
-def _rate(row: Row) -> dict[str, Any]:
-    interval = headline(row)
-    name = f"{row['focal']} > {row['baseline']}"
-    return {
-        **row,
-        "name": name if row["scope"] == "all" else f"{name}, {row['scope_value']}",
-        "whole": row["scope"] == "all",
-        "shown": "no data" if row["win_rate"] is None else f"{row['win_rate']:.3f}",
-        "interval": "" if interval is None else f"[{interval[0]:.3f}, {interval[1]:.3f}]",
-        "p": "" if row["p_holm"] is None else "<.0001" if row["p_holm"] < 0.0001 else f"{row['p_holm']:.4f}",
-        "flags": ", ".join(row["flags"]),
-    }
+    return {"caption": one.caption, "svg": mark_safe(one.svg)}
 
 
 def _tables(evidence: Evidence) -> list[dict[str, Any]]:

@@ -35,6 +35,11 @@ KNOWN_SETS = {
 }
 
 
+def named_set(analysis_set: str) -> str:
+    """An analysis set in words."""
+    return KNOWN_SETS.get(analysis_set, f"without those left out by {analysis_set}")
+
+
 def print_tables(found: dict[str, Rows], title: str, protocol_hash: str, wanted: str) -> str:
     """The table `wanted`, or with "all" every one that has rows."""
     blocks = []
@@ -56,5 +61,4 @@ def _rates(rows: Rows, title: str, protocol_hash: str) -> Iterator[str]:
         table = render_table([Row(**{**row, "flags": tuple(row["flags"])}) for row in group])
         plain = analysis_set.removesuffix(SIMULATED_MARK)
         who = "SIMULATED participants" if plain != analysis_set else "participants"
-        named = KNOWN_SETS.get(plain, f"without those left out by {plain}")
-        yield f"{title}: {who}, {named}{protocol}\n\n{table}"
+        yield f"{title}: {who}, {named_set(plain)}{protocol}\n\n{table}"

@@ -14,6 +14,7 @@ from annotations.winrate.exclusions import COMPARED, Rule, applied
 from studyapp.models import Event, Exclusion, Participant, Study
 from studyapp.protocol import METRICS
 from studyapp.protocol.metrics import RESERVED
+from studyapp.services import standing
 from studyapp.services.errors import StudyError
 from studyapp.services.events import log
 from studyapp.services.measured import measure
@@ -42,9 +43,12 @@ def added_rules(study: Study) -> list[Rule]:
 
 def settle(study: Study, actor: Any = None) -> int:
     """Measure everybody and write down who is left out by which rule; returns how many rows. Once a study."""
+    settled = Event.objects.filter(study=study, kind=SETTLED)
+    if settled.exists():
+        return 0
     with transaction.atomic():
         Study.objects.select_for_update().get(pk=study.pk)
-        if Event.objects.filter(study=study, kind=SETTLED).exists():
+        if settled.exists():
             return 0
         rules = [*protocol_rules(study), *added_rules(study)]
         hits = _write(study, rules)
@@ -92,6 +96,7 @@ def add_rule(study: Study, rule: Rule, reason: str, actor: Any = None) -> int:
             locked, ADDED, actor=actor, id=placed.id, metric=placed.metric, op=placed.op, value=placed.value,
             post_hoc=placed.post_hoc, reason=kept,
         )  # fmt: skip
+        standing.ask(locked)
     return len(hits)
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from annotations import services as judging
 from inference import queue
 from studyapp.models import UNFINISHED, Event, Exclusion, Identity, Invite, Participant, Seat, Study
-from studyapp.services import downloads, seats
+from studyapp.services import downloads, seats, standing
 from studyapp.services.events import log
 from studyapp.services.progress import lock, past_deadline
 
@@ -95,7 +95,9 @@ def withdraw(participant: Participant, actor: Any = None) -> str | None:
             ended_at=timezone.now(),
         )
         downloads.expire_of(person.study)
+        standing.forget(person.study)
         log(person.study, "withdrawn", participant=person, actor=actor)
+        standing.ask(person.study)
     participant.refresh_from_db()
     return receipt
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from inference.models import Generation
 from studyapp.models import UNFINISHED, Event, Participant, Seat, Study
 from studyapp.protocol import Loaded, availability, load_folder
-from studyapp.services import banks, exclusions, leaving, progress, seats, texts
+from studyapp.services import banks, exclusions, leaving, progress, seats, standing, texts
 from studyapp.services.errors import StudyError
 from studyapp.services.events import log
 
@@ -195,6 +195,7 @@ def unblind(study: Study, reason: str, actor: Any = None) -> Study:
         if study.state == State.CLOSED:
             exclusions.settle(study, actor)
         _move(study, State.UNBLINDED, (State.CLOSED,), actor, {"reason": kept}, unblinded_at=timezone.now())
+        standing.ask(study)
     return study
 
 

@@ -23,6 +23,12 @@ def words(code: str) -> str:
 
 
 @register.filter
+def thousands(number: int) -> str:
+    """A count as people read it: 10,000."""
+    return f"{number:,}"
+
+
+@register.filter
 def moment(at: datetime | None) -> str:
     """A time in UTC to the second; a dash for none."""
     return f"{at:%Y-%m-%d %H:%M:%S}" if at else "–"

@@ -8,8 +8,11 @@ import pytest
 from django.contrib.auth import get_user_model
 from playwright.sync_api import Page, expect
 
+from studyapp import tasks
 from studyapp.models import Event, Study
 from tests import factory
+from tests.studyapp.test_report import judged_by
+from tests.studyapp.test_results import unblinded
 
 pytestmark = pytest.mark.browser
 
@@ -72,6 +75,25 @@ def test_without_scripts_the_counts_are_there_and_say_of_when(desk: Page, visit:
     expect(plain.locator("#live")).to_contain_text("1 under way")
     expect(plain.locator("[data-live-status]")).to_contain_text("reload the page for newer counts")
     expect(plain.locator("[data-live-status]")).not_to_contain_text("Live ·")
+
+
+def test_results_are_read_on_a_telephone_without_scripts(desk: Page, visit: Callable[..., Page]) -> None:
+    study = unblinded(judged_by(factory.open_study(), "fspo", "base"))
+    address = f"/admin/studyapp/study/{study.pk}/results/"
+    plain = visit(width=375, javascript=False, storage_state=desk.context.storage_state())
+    plain.goto(address)
+    expect(plain.get_by_role("status")).to_contain_text("asked for")
+    assert tasks.results(study.pk)
+    # the page that waits looks again by itself
+    expect(plain.locator("[data-main-result]")).to_contain_text("n = 2 people, 8 judgments")
+    number = plain.locator(".result-number").bounding_box()
+    assert number is not None
+    assert number["y"] + number["height"] < 500
+    desk.set_viewport_size({"width": 375, "height": 800})
+    desk.goto(address)
+    expect(desk.locator("figure img").first).to_be_visible()
+    assert desk.evaluate("[...document.querySelectorAll('figure img')].every(one => one.complete && one.naturalWidth)")
+    assert desk.evaluate("document.documentElement.scrollWidth") == 375
 
 
 def test_a_signed_out_page_goes_to_the_login_form_instead_of_showing_it_inside(desk: Page) -> None:

@@ -64,7 +64,7 @@ def crawl(client: Client, *starts: str, each: int = 2, limit: int = 200) -> dict
             continue
         seen[kind] += 1
         response = client.get(address)
-        assert response.status_code in (200, 302, 403, 404), f"{address}: {response.status_code}"
+        assert response.status_code in (200, 202, 302, 403, 404), f"{address}: {response.status_code}"
         pages[address] = response
         if response.status_code == 302:
             todo.append(urljoin(address, response["Location"]))

@@ -30,7 +30,7 @@ from tests.studyapp.released import judged_study
 
 pytestmark = pytest.mark.django_db
 # Models of ours that are not of a study's data.
-LEFT_OUT = {"ExportJob"}
+LEFT_OUT = {"ExportJob", "Results"}
 
 
 def emptied(identity: str = "RESTART") -> None:
