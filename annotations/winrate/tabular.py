@@ -14,6 +14,7 @@ Rows = Sequence[Mapping[str, Any]]
 LATEX = {
     "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", ">": r"\textgreater{}", "<": r"\textless{}",
+    "≥": r"$\geq$", "≤": r"$\leq$", "≠": r"$\neq$",
 }  # fmt: skip
 LATEX_HEAD = ("Set", "Comparison", "Scope", "People", "Judgments", "W/T/L", "Win rate", "Interval", "$p$ (Holm)")
 

@@ -15,10 +15,12 @@ def latex(evidence: Evidence) -> str:
         f"Win rates of {evidence.study}, {who}; {evidence.level:.0%} intervals, clustered. {verdict(evidence)}"
     )
     departed = "; ".join(departures(evidence)) or "none on record"
+    departed = departed.rstrip(".")
     paragraph = [*methods(evidence), meaning(evidence), f"Departures from what was registered: {departed}."]
+    digest = evidence.study.protocol_hash
     return "\n".join(
         [
-            "% \\usepackage{booktabs, graphicx}",
+            "% \\usepackage{booktabs, graphicx}; words in other letters than Latin ones need lualatex or xelatex",
             "\\begin{table}",
             "\\centering",
             f"\\caption{{{caption}}}",
@@ -28,10 +30,15 @@ def latex(evidence: Evidence) -> str:
             "\\end{table}",
             "",
             "\\paragraph{Methods.}",
-            *(latex_escaped(sentence) for sentence in paragraph),
+            *(latex_escaped(sentence).replace(digest, _breakable(digest)) for sentence in paragraph),
             "",
         ]
     )
+
+
+def _breakable(digest: str) -> str:
+    """A digest may go over the end of a line: a column is shorter than it is."""
+    return r"\allowbreak{}".join(digest[start : start + 8] for start in range(0, len(digest), 8))
 
 
 def _rows(evidence: Evidence) -> list[Row]:
