@@ -45,12 +45,13 @@ def exclusions(evidence: Evidence) -> Answer:
     added = added_rules(evidence.study)
     after = sum(rule.post_hoc for rule in added)
     when = "after" if settled_late(evidence.study) else "before"
-    says = (
-        f"Without anybody left out the number is above; this is per protocol. The protocol's rules were applied {when} "
-        f"unblinding; {len(added)} rules were added after opening, {after} of them after unblinding, and none of "
-        "these shapes this set."
+    timing = (
+        f"The protocol's rules were applied {when} unblinding; {len(added)} rules were added after opening, {after} of "
+        "them after unblinding, and none of these shapes this set."
     )
-    return measured(evidence.rate("per_protocol"), "win rate, per protocol", says, "nobody is left per protocol.")
+    says = f"Without anybody left out the number is above; this is per protocol. {timing}"
+    few = f"fewer than two people are left per protocol. {timing}"
+    return measured(evidence.rate("per_protocol"), "win rate, per protocol", says, few)
 
 
 def dependent(evidence: Evidence) -> Answer:

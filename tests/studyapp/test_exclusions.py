@@ -12,7 +12,11 @@ from annotations.models import Comparison, Judgment
 from annotations.winrate.exclusions import Rule
 from studyapp.models import Event, Exclusion, Participant, Study
 from studyapp.protocol import METRICS
-from studyapp.results import win_rates
+from studyapp.report import conduct
+from studyapp.report.evidence import gather
+from studyapp.report.methods import departures
+from studyapp.report.page import page
+from studyapp.results import tables, win_rates
 from studyapp.results.sets import analysis_sets
 from studyapp.services import exclusions, leaving, studies
 from studyapp.services.errors import StudyError
@@ -130,6 +134,43 @@ def test_a_rule_added_after_unblinding_is_post_hoc_and_never_per_protocol() -> N
     flags = {row.analysis_set: row.flags for row in win_rates(study, every_set=True)}
     assert "post_hoc" in flags["second-taker"]
     assert "post_hoc" not in flags["first-taker"]
+
+
+def silent_about(study: Study, rule: str) -> list[str]:
+    """Where a rule that was added after unblinding is not called post hoc, of all the places that tell of it."""
+    found = tables(study)
+    evidence = gather(study)
+    rates = [row["flags"] for row in found["rates"] if row["analysis_set"] == rule]
+    rows = [row["post_hoc"] for row in found["exclusions"] if row["rule"] == rule]
+    logged = [event.data["post_hoc"] for event in Event.objects.filter(kind=exclusions.ADDED)]
+    html = page(evidence, {})
+    places = {
+        "win rates": bool(rates) and all("post_hoc" in flags for flags in rates),
+        "exclusions": bool(rows) and all(rows),
+        "log": bool(logged) and all(logged),
+        "departures": any(rule in one and "(post hoc)" in one for one in departures(evidence)),
+        "page": "(post hoc)" in html and "post_hoc" in html,
+        "objection": "1 of them after unblinding" in conduct.exclusions(evidence).says,
+    }
+    return [place for place, called in places.items() if not called]
+
+
+def test_a_rule_added_after_unblinding_is_called_post_hoc_wherever_it_stands() -> None:
+    study, _ = closed()
+    studies.unblind(study, "all in")
+    exclusions.add_rule(study, Rule("second-taker", "first_share", "==", 0.0), "a reviewer asked")
+    assert silent_about(study, "second-taker") == []
+
+
+def test_a_late_rule_without_its_label_is_noticed_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control: the label is lost when the rule is added."""
+    study, _ = closed()
+    studies.unblind(study, "all in")
+    with monkeypatch.context() as patch:
+        patch.setattr(exclusions, "Rule", lambda *values, post_hoc=False: Rule(*values))
+        exclusions.add_rule(study, Rule("second-taker", "first_share", "==", 0.0), "a reviewer asked")
+    everywhere = ["win rates", "exclusions", "log", "departures", "page", "objection"]
+    assert silent_about(study, "second-taker") == everywhere
 
 
 def test_a_rule_added_before_unblinding_says_that_it_was_not_in_the_protocol() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from io import StringIO
 from typing import Any
 
@@ -60,18 +61,48 @@ def test_nobody_yet_is_an_interval_that_says_nothing() -> None:
     assert (look.n_participants, look.low, look.high) == (0, 0.0, 1.0)
 
 
-def test_the_command_prints_the_interval_and_the_number_and_nothing_else() -> None:
+ALLOWED = {"comparison", "n_participants", "low", "high", "level"}
+LINE = re.compile(
+    r"[\w-]+>[\w-]+: \d+ completed participants, [\d.]+ % confidence sequence \[[01]\.\d{3}, [01]\.\d{3}\]"
+)
+
+
+def said_more(study: Study) -> list[str]:
+    """What a look says, as text, as JSON or in the log, beside the confidence sequence and the count."""
+    printed = {}
+    for name in ("table", "json"):
+        out = StringIO()
+        call_command("winrates", str(study), "--look", "--format", name, stdout=out)
+        printed[name] = out.getvalue()
+    more = [line for line in printed["table"].splitlines() if not LINE.fullmatch(line)]
+    rows = [*json.loads(printed["json"]), *Event.objects.filter(kind="looked").values_list("data", flat=True)]
+    return more + [name for row in rows for name in sorted(set(row) - ALLOWED)]
+
+
+def test_a_look_says_the_interval_and_the_number_and_nothing_else() -> None:
     study = factory.open_study(analysis=LOOKS)
     judged_by(study, "fspo")
     out = StringIO()
     call_command("winrates", "small", "--look", stdout=out)
-    line = out.getvalue()
-    assert line == "fspo>base: 1 completed participants, 95 % confidence sequence [0.000, 1.000]\n"
-    as_json = StringIO()
-    call_command("winrates", "small", "--look", "--format", "json", stdout=as_json)
-    (row,) = json.loads(as_json.getvalue())
-    assert set(row) == {"comparison", "n_participants", "low", "high", "level"}
-    assert Event.objects.filter(kind="looked").count() == 2
+    assert out.getvalue() == "fspo>base: 1 completed participants, 95 % confidence sequence [0.000, 1.000]\n"
+    assert said_more(study) == []
+    assert Event.objects.filter(kind="looked").count() == 3
+
+
+def test_a_look_that_says_more_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control: a win rate in the line, in a line of its own, in the JSON, in the log."""
+    study = factory.open_study(analysis=LOOKS)
+    honest = str(looks.Look("fspo>base", 1, 0.0, 1.0, 0.95))
+    for line in (f"{honest}, win rate 0.71", f"{honest}\nwin rate 0.71", f"{honest} p = .04"):
+        with monkeypatch.context() as patch:
+            patch.setattr(looks.Look, "__str__", lambda self, said=line: said)
+            assert said_more(study), line
+    with monkeypatch.context() as patch:
+        patch.setattr(looks.Look, "to_json", lambda self: {"comparison": self.comparison, "win_rate": 0.71})
+        assert said_more(study) == ["win_rate"]
+    with monkeypatch.context() as patch:
+        patch.setattr(looks, "asdict", lambda one: {"comparison": one.comparison, "wins": 3})
+        assert said_more(study).count("wins") >= 1
 
 
 def test_every_look_is_an_event_and_stands_in_the_results() -> None:
