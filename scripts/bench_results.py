@@ -1,7 +1,9 @@
-"""make bench-results: what exporting a large study takes, beside Django's `dumpdata` of the same rows.
+"""make bench-results: what results of a large study take: win rates, the results page, the report, the export.
 
-Its own Postgres in a temporary folder; the rows are made by SQL. Every figure comes from a process of its own, so that
-its peak memory is its own. Prints a table; `--json FILE` keeps the figures; `--judgments N` sets the size (1,000,000).
+Its own Postgres in a temporary folder; the rows are made by SQL, in a database that grows. Every figure comes from a
+process of its own, so that its peak memory is its own. Prints a table; `--json FILE` keeps the figures; `--judgments N`
+sets the size (1,000,000). Django's `dumpdata` is measured while the study is small (`--dumped N` judgments): it
+streams, and the whole study would take it an hour and more.
 """
 
 from __future__ import annotations
@@ -12,23 +14,25 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+from bench_results_rows import EACH, MODELS, SLUG, begin, grow, write_csv  # noqa: E402
 
 from studyapp.embedded import Servers  # noqa: E402
 
-EACH, SHOTS = 20, 12
-SLUG = "bench-results"
-BARS = {"memory_MiB": 300, "times_dumpdata": 5.0}
-# What both write: every table of a release, as models.
-MODELS = (
-    "studyapp.participant", "studyapp.seat", "studyapp.event", "annotations.preference", "annotations.comparison",
-    "annotations.judgment", "inference.generation", "inference.attempt", "inference.score",
-)  # fmt: skip
+PAGE_PEOPLE = 10_000
+FORMATS = ("csv", "jsonl", "parquet")
+ENVIRONMENT = {
+    "SECRET_KEY": "bench " * 12, "DJANGO_SETTINGS_MODULE": "studyapp.settings", "PALATE_HTTPS": "0",
+    "PALATE_MANIFEST_STATIC": "0", "ALLOWED_HOSTS": "testserver",
+}  # fmt: skip
 
 # A process of its own: what it did, how long that took and the most memory it ever held.
 MEASURED = """
@@ -42,7 +46,7 @@ def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 said = {{"start_MiB": round(peak())}}
 begun, cpu = time.perf_counter(), time.process_time()
 {work}
-said |= {{"s": time.perf_counter() - begun, "cpu_s": time.process_time() - cpu, "MiB": round(peak())}}
+said = {{"s": time.perf_counter() - begun, "cpu_s": time.process_time() - cpu, "MiB": round(peak())}} | said
 print(json.dumps(said))
 """
 EXPORT = """
@@ -60,195 +64,158 @@ from django.core.management import call_command
 call_command("dumpdata", *{models!r}, output={file!r}, verbosity=0)
 said |= {{"bytes": Path({file!r}).stat().st_size}}
 """
-
-PEOPLE = """
-INSERT INTO studyapp_seat (study_id, number, block, state, plan, digest)
-SELECT %(study)s, n, 1 + n / 48, 'taken', %(plan)s::jsonb, md5(n::text) || md5(n::text)
-FROM generate_series(1, %(people)s) n;
-INSERT INTO studyapp_participant (study_id, code, seat_id, state, state_before, panel, simulated, device, consent_hash,
-  enrolled_at, consented_at, eliciting_at, shots_done_at, waiting_at, judging_at, judged_at, ended_at, waited_ms,
-  breaks_taken, last_seen_at)
-SELECT %(study)s, 'p' || number, id, 'completed', '', 'open', false, 'desktop', %(consent)s,
-  now(), now(), now(), now(), now(), now(), now(), now(), 1500, 2, now()
-FROM studyapp_seat WHERE study_id = %(study)s;
-INSERT INTO annotations_preference (participant_id, position, role, question_id, first_id, second_id, opaque_id, choice,
-  presented_at, decided_at, page_ms)
-SELECT p.id, n, CASE WHEN n > %(shots)s - 2 THEN 'probe' ELSE 'shot' END, q.ids[1 + n %% cardinality(q.ids)],
-  q.firsts[1 + n %% cardinality(q.ids)], q.seconds[1 + n %% cardinality(q.ids)], 'e' || p.id || '-' || n,
-  CASE WHEN random() < .5 THEN 'first' ELSE 'second' END, now(), now(), 4000
-FROM studyapp_participant p, generate_series(1, %(shots)s) n, (
-  SELECT array_agg(id ORDER BY id) ids, array_agg(first ORDER BY id) firsts, array_agg(second ORDER BY id) seconds
-  FROM (
-    SELECT q.id, min(c.id) AS first, max(c.id) AS second FROM studyapp_question q
-    JOIN studyapp_candidate c ON c.question_id = q.id WHERE q.study_id = %(study)s AND q.use = 'elicit' GROUP BY q.id
-  ) x) q
-WHERE p.study_id = %(study)s;
+FROM_CSV = """
+from annotations.winrate.collected import collected_tables
+rows = collected_tables(Path({file!r}), by="domain", rates_only=True)["rates"]
+said |= {{"judgments": rows[0]["n_judgments"], "people": rows[0]["n_participants"]}}
 """
-TEXTS = """
-INSERT INTO inference_generation (study_id, owner_id, arm, question_id, purpose, context_hash, replicate, request,
-  state, model_key, adapter, request_version, need, position, tries, error, queued_at, started_at, finished_at, prompt,
-  raw_text, text, words, flags, finish_reason, seed, prompt_tokens, completion_tokens, engine, model_digest,
-  tokenizer_digest, adapter_digest, abilities, versions, device)
-SELECT %(study)s, CASE WHEN a.arm = 'fspo' THEN p.id END, a.arm, q.ids[1 + (p.id + n) %% cardinality(q.ids)], 'answer',
-  md5(p.id::text), p.id * 100 + n, '{"sampling": {"temperature": 0.7, "top_p": 0.95, "max_tokens": 400}}', 'ready',
-  'bench-key', '', 1, 1, n, 1, '', now(), now(), now(), repeat('A prompt of some length. ', 40), '',
-  repeat('An answer. ', 30), 60, '[]', 'stop', n, 900, 80, 'scripted', md5('m'), md5('t'), '', '[]',
-  '{"torch": "2"}', 'cpu'
-FROM studyapp_participant p, generate_series(1, %(each)s) n, (VALUES ('fspo'), ('base')) a(arm),
-  (SELECT array_agg(id ORDER BY id) ids FROM studyapp_question WHERE study_id = %(study)s AND use = 'judge') q
-WHERE p.study_id = %(study)s;
-INSERT INTO inference_attempt (generation_id, number, claim_id, worker, seed, outcome, detail, raw_text, words,
-  completion_tokens, started_at, finished_at)
-SELECT id, 1, gen_random_uuid(), 'worker-1', seed, 'ready', '', '', words, 80, now(), now() FROM inference_generation
-WHERE study_id = %(study)s;
-INSERT INTO inference_score (study_id, owner_id, arm, probe_id, candidate_id, context_hash, request, state, model_key,
-  adapter, request_version, need, position, tries, error, queued_at, finished_at, logprob, reference_logprob, tokens)
-SELECT %(study)s, e.participant_id, 'fspo', e.id, c.id, md5(e.id::text), '{}', 'ready', 'bench-key', '', 1, 3,
-  e.position, 1, '', now(), now(), -random() * 100, -random() * 100, 40
-FROM annotations_preference e JOIN studyapp_participant p ON p.id = e.participant_id,
-  LATERAL (VALUES (e.first_id), (e.second_id)) c(id)
-WHERE p.study_id = %(study)s AND e.role = 'probe';
+FROM_DATABASE = """
+from studyapp.results import win_rates
+rows = win_rates(Study.objects.get(slug={slug!r}), by="domain")
+said |= {{"judgments": rows[0].n_judgments, "people": rows[0].n_participants}}
 """
-JUDGED = """
-CREATE INDEX bench_replicate ON inference_generation (replicate, arm);
-ANALYZE;
-INSERT INTO annotations_comparison (participant_id, seat_id, position, kind, question_id, arm_a, arm_b, replicate_a,
-  replicate_b, a_is_first, generation_a_id, generation_b_id, state, void_reason, opaque_id, ready_at, waited_ms,
-  presented_at, judged_at)
-SELECT p.id, p.seat_id, n, 'arms', a.question_id, 'fspo', 'base', a.replicate, b.replicate, random() < .5, a.id, b.id,
-  'judged', '', 'c' || p.id || '-' || n, now(), 0, now(), now()
-FROM studyapp_participant p CROSS JOIN generate_series(1, %(each)s) n
-JOIN inference_generation a ON a.study_id = %(study)s AND a.arm = 'fspo' AND a.replicate = p.id * 100 + n
-JOIN inference_generation b ON b.study_id = %(study)s AND b.arm = 'base' AND b.replicate = p.id * 100 + n
-WHERE p.study_id = %(study)s;
-INSERT INTO annotations_judgment (comparison_id, participant_id, choice, strength, reason, page_ms, server_ms, input,
-  created_at)
-SELECT id, participant_id, CASE WHEN (random() < .6) = a_is_first THEN 'first' ELSE 'second' END, 3, '', 9000, 9100,
-  'key', now() FROM annotations_comparison;
-INSERT INTO studyapp_event (study_id, participant_id, at, kind, data)
-SELECT %(study)s, p.id, now(), k.kind, '{"seat": 1}' FROM studyapp_participant p,
-  (VALUES ('enrolled'), ('consented'), ('completed')) k(kind) WHERE p.study_id = %(study)s;
-DROP INDEX bench_replicate;
-ANALYZE;
+REPORT = """
+from studyapp.report import write_report
+write_report(Study.objects.get(slug={slug!r}), Path({folder!r}))
+"""
+# What a researcher waits for, the worker having made the results; `made_s` is what that took.
+PAGE = """
+from statistics import median
+from django.contrib.auth import get_user_model
+from django.test import Client
+from studyapp.models import Results
+from studyapp.services import computing, standing
+study = Study.objects.get(slug={slug!r})
+Results.objects.all().delete()
+standing.ask(study)
+computing.make(study.pk)
+said |= {{"made_s": time.perf_counter() - begun, "made_cpu_s": time.process_time() - cpu}}
+client = Client()
+client.force_login(get_user_model().objects.get_or_create(username="rosa", is_staff=True, is_superuser=True)[0])
+taken, asked = [], f"/admin/studyapp/study/{{study.pk}}/results/"
+for _ in range(9):
+    start = time.perf_counter()
+    answer = client.get(asked)
+    taken.append(time.perf_counter() - start)
+    assert answer.status_code == 200 and b"data-main-result" in answer.content, answer
+said |= {{"s": median(taken), "first_s": taken[0], "longest_s": max(taken), "bytes": len(answer.content)}}
 """
 
 
-def build(judgments: int) -> dict[str, int]:
-    """The study and its rows; returns rows by model."""
-    import django
-
-    django.setup()
-    from django.apps import apps
-    from django.core.management import call_command
-    from django.db import connection
-    from django.utils import timezone
-
-    from studyapp.models import Study
-    from studyapp.services import studies
-
-    call_command("migrate", verbosity=0)
-    with tempfile.TemporaryDirectory() as folder:
-        study = studies.load(_folder(Path(folder) / SLUG))[0]
-    people = max(1, judgments // EACH)
-    plan = {"pairs": [_pair(n) for n in range(SHOTS)], "comparisons": [_comparison(n) for n in range(EACH)]}
-    values = {
-        "study": study.pk, "people": people, "each": EACH, "shots": SHOTS, "plan": json.dumps(plan),
-        "consent": "0" * 64,
-    }  # fmt: skip
-    with connection.cursor() as cursor:
-        for part in (PEOPLE, TEXTS, JUDGED):
-            for statement in part.strip().rstrip(";").split(";\n"):
-                used = {name: value for name, value in values.items() if f"%({name})s" in statement}
-                cursor.execute(statement, used or None)
-    now = timezone.now()
-    Study.objects.filter(pk=study.pk).update(state="unblinded", opened_at=now, closed_at=now, unblinded_at=now)
-    return {label: apps.get_model(label)._default_manager.count() for label in MODELS}
-
-
-def _folder(target: Path) -> Path:
-    import re
-    import shutil
-
-    shutil.copytree(ROOT / "studies" / "demo", target)
-    text = (target / "study.toml").read_text()
-    (target / "study.toml").write_text(re.sub(r'slug = "demo"', f'slug = "{SLUG}"', text))
-    return target
-
-
-def _pair(n: int) -> dict[str, Any]:
-    return {"role": "shot", "first": "a", "second": "b", "position": n, "question": f"e{n}", "repeat_of": None}
-
-
-def _comparison(n: int) -> dict[str, Any]:
-    return {"kind": "arms", "arm_a": "fspo", "arm_b": "base", "position": n, "question": f"j{n}", "a_is_first": True}
-
-
-def measured(work: str) -> dict[str, Any]:
+def measured(what: str, work: str, **values: Any) -> dict[str, Any]:
     """What a process of its own says of `work`."""
-    code = MEASURED.format(root=str(ROOT), work=work)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    print(f"{what} ...", file=sys.stderr, flush=True)
+    code = MEASURED.format(root=str(ROOT), work=work.format(**values))
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{done.stdout}\n{done.stderr}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    said = dict(json.loads(done.stdout.splitlines()[-1]))
+    print(
+        f"  {said['s']:.2f} s, {said['cpu_s']:.2f} s of its processor, {said['MiB']} MiB", file=sys.stderr, flush=True
+    )
+    return said
 
 
-def run(judgments: int, formats: list[str]) -> dict[str, Any]:
-    """Every figure, by name."""
-    print(f"making {judgments:,} judgments ...", file=sys.stderr, flush=True)
-    rows = build(judgments)
-    total = sum(rows.values())
-    found: dict[str, Any] = {"at": datetime.now(UTC).isoformat(), "judgments": judgments, "rows": rows, "total": total}
-    with tempfile.TemporaryDirectory() as name:
-        file = str(Path(name) / "dump.json")
-        print("dumpdata ...", file=sys.stderr, flush=True)
-        found["dumpdata"] = measured(DUMP.format(models=MODELS, file=file)) | {"rows": total}
-        for format in formats:
-            print(f"export {format} ...", file=sys.stderr, flush=True)
-            folder = str(Path(name) / format)
-            found[format] = measured(EXPORT.format(slug=SLUG, folder=folder, format=format))
-    return found
+def run(judgments: int, dumped: int, formats: list[str], place: Path, keep: Callable[[dict[str, Any]], None]) -> None:
+    """Every figure by name, in one database that grows; told to `keep` as they come."""
+    all_people = max(1, judgments // EACH)
+    found: dict[str, Any] = {"at": datetime.now(UTC).isoformat(), "judgments": all_people * EACH}
+
+    def figure(name: str, what: str, work: str, **values: Any) -> None:
+        found[name] = measured(what, work, slug=SLUG, **values) | {"people": len_people}
+        keep(found)
+
+    begin()
+    len_people = min(all_people, max(1, dumped // EACH))
+    rows = _grown(len_people)
+    figure("dumpdata", "dumpdata", DUMP, models=MODELS, file=str(place / "dump.json"))
+    found["dumpdata"]["rows"] = sum(rows.values())
+    len_people = min(all_people, PAGE_PEOPLE)
+    _grown(len_people)
+    figure("page", "results page", PAGE)
+    figure("report", "report", REPORT, folder=str(place / "report"))
+    len_people = all_people
+    found["total"] = sum(_grown(len_people).values())
+    write_csv(place / "judgments.csv", judgments)
+    figure("csv", "win rates from CSV", FROM_CSV, file=str(place / "judgments.csv"))
+    figure("database", "win rates from the database", FROM_DATABASE)
+    for format in formats:
+        figure(format, f"export {format}", EXPORT, folder=str(place / format), format=format)
+
+
+def _grown(people: int) -> dict[str, int]:
+    print(f"{people:,} people ...", file=sys.stderr, flush=True)
+    begun = time.perf_counter()
+    rows = grow(people)
+    print(f"  {sum(rows.values()):,} rows, {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
+    return rows
 
 
 def table(found: dict[str, Any]) -> str:
-    """The figures for people."""
-    dump = found["dumpdata"]
-    base = dump["rows"] / dump["s"]
-    lines = [
-        f"{found['judgments']:,} judgments, {found['total']:,} rows in all tables",
-        f"{'':22}{'rows/s':>10}{'x dumpdata':>12}{'x its CPU':>11}{'peak MiB':>10}{'MB':>8}",
-        f"{'dumpdata':22}{base:>10,.0f}{1:>12.1f}{1:>11.1f}{dump['MiB']:>10}{dump['bytes'] / 1e6:>8,.0f}",
-    ]
-    for name in (name for name in ("csv", "jsonl", "parquet") if name in found):
+    """The figures for people, with their bars."""
+    lines = [f"{'':40}{'people':>8}{'s':>9}{'CPU s':>9}{'MiB':>7}  bar"]
+    for name, what, bar in (
+        ("csv", "win rates from CSV", "20 s, 1,536 MiB"), ("database", "win rates from the database", "30 s"),
+        ("page", "results page, made before", "1 s"), ("report", "report", "60 s"),
+    ):  # fmt: skip
         one = found[name]
-        size_of = f"{one['bytes'] / 1e6:,.0f}"
-        for what, part, size in ((", all tables", "tables_", size_of), (", whole release", "", "")):
-            speed = one["rows"] / one[f"{part}s"]
-            lean = dump["cpu_s"] / dump["rows"] * one["rows"] / one[f"{part}cpu_s"]
-            memory = one[f"{part}MiB"]
-            lines.append(f"{name + what:22}{speed:>10,.0f}{speed / base:>12.1f}{lean:>11.1f}{memory:>10}{size:>8}")
-    lines.append(f"bar (parquet, all tables){BARS['times_dumpdata']:>20.1f}{BARS['memory_MiB']:>21}")
-    return "\n".join(lines)
+        shown = "" if name == "page" else f"{one['cpu_s']:.1f}"
+        lines.append(f"{what:40}{one['people']:>8,}{one['s']:>9.2f}{shown:>9}{one['MiB']:>7}  {bar}")
+        if name == "page":
+            lines.append(f"{'  making it':40}{'':8}{one['made_s']:>9.2f}{one['made_cpu_s']:>9.1f}")
+    return "\n".join([*lines, "", *_exports(found)])
+
+
+def _exports(found: dict[str, Any]) -> list[str]:
+    dump = found["dumpdata"]
+    base, lean = dump["rows"] / dump["s"], dump["rows"] / dump["cpu_s"]
+    lines = [
+        f"{'':28}{'rows':>11}{'rows/s':>10}{'x dumpdata':>12}{'x its CPU':>11}{'MiB':>6}{'MB':>8}",
+        f"{'dumpdata':28}{dump['rows']:>11,}{base:>10,.0f}{1:>12.1f}{1:>11.1f}{dump['MiB']:>6}"
+        f"{dump['bytes'] / 1e6:>8,.0f}",
+    ]
+    for name in (name for name in FORMATS if name in found):
+        one = found[name]
+        for what, part in ((", all tables", "tables_"), (", whole release", "")):
+            speed, own = one["rows"] / one[f"{part}s"], one["rows"] / one[f"{part}cpu_s"]
+            size = f"{one['bytes'] / 1e6:,.0f}" if part else ""
+            lines.append(
+                f"{name + what:28}{one['rows']:>11,}{speed:>10,.0f}{speed / base:>12.1f}{own / lean:>11.1f}"
+                f"{one[f'{part}MiB']:>6}{size:>8}"
+            )
+    return [*lines, f"{'bar: parquet, all tables':49}{'5.0':>12}{'':11}{'300':>6}"]
 
 
 def main() -> None:
     """Start a Postgres, build, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--judgments", type=int, default=1_000_000)
-    parser.add_argument("--formats", nargs="+", default=["parquet"], choices=["csv", "jsonl", "parquet"])
-    parser.add_argument("--json", type=Path, help="keep the figures in this file")
+    parser.add_argument("--dumped", type=int, default=20_000, help="judgments when dumpdata is measured")
+    parser.add_argument("--formats", nargs="+", default=["parquet"], choices=FORMATS)
+    parser.add_argument("--json", type=Path, help="keep the figures in this file, each as soon as it is there")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="palate-bench-"))
     folder.chmod(0o711)
+    place = folder / "out"
+    place.mkdir()
     servers = Servers(folder, durable=False)
+    found: dict[str, Any] = {}
+
+    def keep(figures: dict[str, Any]) -> None:
+        found.update(figures)
+        if given.json:
+            given.json.write_text(json.dumps(figures, indent=1) + "\n")
+
     try:
-        os.environ |= servers.environ() | {"SECRET_KEY": "bench " * 12, "DJANGO_SETTINGS_MODULE": "studyapp.settings"}
-        found = run(given.judgments, given.formats)
+        os.environ |= servers.environ() | ENVIRONMENT | {"PALATE_DATA": str(folder / "data")}
+        import django
+
+        django.setup()
+        run(given.judgments, given.dumped, given.formats, place, keep)
     finally:
         servers.stop()
         subprocess.run(["rm", "-rf", str(folder)], check=False)
     print(table(found))
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
