@@ -47,7 +47,7 @@ def judged_sets(study: Study, *, every_set: bool = True) -> list[Judged]:
     sets = analysis_sets(study) if every_set else [AnalysisSet(ITT, {})]
     found = []
     for simulated in groups(study):
-        everybody, (plan, owners) = reading.judgments(study, simulated), reading.plan(study, simulated)
+        everybody, plan, owners = reading.pairs(study, simulated)
         for one in sets:
             name = one.name + SIMULATED_MARK if simulated else one.name
             kept = everybody.of_participants(lambda code, gone=one.without: code not in gone)  # type: ignore[misc]

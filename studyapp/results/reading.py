@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from django.db.models import F, QuerySet
+from django.db.models import BooleanField, Case, F, Q, QuerySet, Value, When
 
 from annotations import blinding
 from annotations.models import Comparison
@@ -16,10 +16,18 @@ from studyapp.models import Participant, Question, Study
 
 BLOCK = 20_000
 MAIN = (Comparison.Kind.ARMS, Comparison.Kind.SWAP)
-JUDGED = (
-    "participant_id", "question_id", "arm_a", "arm_b", "dyad", "judgment__choice", "a_is_first", "position",
-    "judgment__strength", "generation_a__words", "generation_b__words", "waited_ms", "generation_a__shots_used", "id",
+SAME_TEXT = Case(
+    # lengths are compared before texts are read
+    When(generation_a__words=F("generation_b__words"), then=Q(generation_a__text=F("generation_b__text"))),
+    default=Value(False),
+    output_field=BooleanField(),
+)
+FIELDS = (
+    "participant_id", "question_id", "arm_a", "arm_b", "state", "dyad", "judgment__choice", "a_is_first", "position",
+    "judgment__strength", "generation_a__words", "generation_b__words", "waited_ms", "generation_a__shots_used",
+    "same_text",
 )  # fmt: skip
+STATE = FIELDS.index("state")
 
 
 def main_pairs(study: Study, simulated: bool) -> QuerySet[Comparison]:
@@ -56,24 +64,39 @@ def _numbers(values: Iterable[float | None], scale: float = 1.0) -> Floats:
     return np.array([np.nan if value is None else value * scale for value in values], dtype=np.float64)
 
 
-def judgments(study: Study, simulated: bool) -> Judgments:
-    """Every judgment of a main pair, in the order of planning."""
-    rows = main_pairs(study, simulated).filter(state=Comparison.State.JUDGED)
-    identical = set(_identical(rows))
-    people, asked, arms, dyads = Coder(), Coder(), Coder(), Coder()
-    parts: list[dict[str, Any]] = []
-    for block in _blocks(rows.values_list(*JUDGED).iterator(chunk_size=BLOCK)):
-        person, question, a, b, dyad, choice, first, place, strength, long_a, long_b, waited, shots, key = zip(
+def pairs(study: Study, simulated: bool) -> tuple[Judgments, Plan, Codes]:
+    """Every judgment of a main pair, in the order of planning; every planned main pair, void or not; and the ids of
+    those pairs' participants (N,). All in one pass: a large study's texts are gigabytes to the join."""
+    rows = main_pairs(study, simulated).annotate(same_text=SAME_TEXT).values_list(*FIELDS)
+    judged, planned = JudgedPairs(), PlannedPairs()
+    for block in _blocks(rows.iterator(chunk_size=BLOCK)):
+        planned.add(block)
+        judged.add([row for row in block if row[STATE] == Comparison.State.JUDGED])
+    return judged.columns(study), *planned.columns(study)
+
+
+class JudgedPairs:
+    """Judgments, block by block."""
+
+    def __init__(self) -> None:
+        self.people, self.asked, self.arms, self.dyads = Coder(), Coder(), Coder(), Coder()
+        self.parts: list[dict[str, Any]] = []
+
+    def add(self, block: list[tuple[Any, ...]]) -> None:
+        """Rows of `FIELDS`, of judged pairs."""
+        if not block:
+            return
+        person, question, a, b, _, dyad, choice, first, place, strength, long_a, long_b, waited, shots, same = zip(
             *block, strict=True
         )
         sides = zip(choice, first, strict=True)
-        parts.append(
+        self.parts.append(
             {
                 "scores": np.array([blinding.score_of_a(word, side) for word, side in sides], dtype=np.float64),
-                "participants": people.codes(person),
-                "questions": asked.codes(question),
-                "comparisons": arms.codes(zip(a, b, strict=True)),
-                "dyads": dyads.codes(value or "" for value in dyad),
+                "participants": self.people.codes(person),
+                "questions": self.asked.codes(question),
+                "comparisons": self.arms.codes(zip(a, b, strict=True)),
+                "dyads": self.dyads.codes(value or "" for value in dyad),
                 "first": np.array(first, dtype=np.float64),
                 "position": np.array(place, dtype=np.float64),
                 "strength": _numbers(strength),
@@ -81,16 +104,36 @@ def judgments(study: Study, simulated: bool) -> Judgments:
                 "baseline_words": _numbers(long_b),
                 "wait_s": _numbers(waited, 0.001),
                 "shots": _numbers(shots),
-                "identical": np.array([value in identical for value in key], dtype=np.float64),
+                "identical": np.array([bool(value) for value in same], dtype=np.float64),
             }
         )
-    return _judgments(study, parts, people, asked, arms, dyads)
+
+    def columns(self, study: Study) -> Judgments:
+        """All of them."""
+        return _judgments(study, self.parts, self.people, self.asked, self.arms, self.dyads)
 
 
-def _identical(rows: QuerySet[Comparison]) -> QuerySet[Comparison, int]:
-    """The pairs whose two texts were the same; lengths are compared before the texts are read."""
-    same = rows.filter(generation_a__words=F("generation_b__words"), generation_a__text=F("generation_b__text"))
-    return same.values_list("id", flat=True)
+class PlannedPairs:
+    """The plan, block by block."""
+
+    def __init__(self) -> None:
+        self.asked, self.arms = Coder(), Coder()
+        self.parts: list[tuple[Codes, Codes, Codes, Any]] = []
+
+    def add(self, block: list[tuple[Any, ...]]) -> None:
+        """Rows of `FIELDS`."""
+        person, question, a, b, state = zip(*(row[: STATE + 1] for row in block), strict=True)
+        void = np.array([value == Comparison.State.VOID for value in state], dtype=np.bool_)
+        people = np.array(person, dtype=np.int64)
+        self.parts.append((people, self.asked.codes(question), self.arms.codes(zip(a, b, strict=True)), void))
+
+    def columns(self, study: Study) -> tuple[Plan, Codes]:
+        """All of it, and the ids of the participants (N,)."""
+        if not self.parts:
+            return Plan.of([]), np.array([], dtype=np.int64)
+        people, codes, compared, void = (np.concatenate(column) for column in zip(*self.parts, strict=True))
+        questions = Labels(codes, _keys(study, self.asked))
+        return Plan(questions, Labels(compared, _names(self.arms)), _domains(study, questions), void), people
 
 
 def _judgments(
@@ -131,20 +174,3 @@ def _domains(study: Study, questions: Labels) -> Labels:
 def _dyads(codes: Codes, dyads: Coder) -> Labels:
     blank = dyads.seen.get("", -1)
     return Labels(np.where(codes == blank, -1, codes), tuple(dyads.seen))
-
-
-def plan(study: Study, simulated: bool) -> tuple[Plan, Codes]:
-    """Every planned main pair, void or not, and the id of its participant (N,)."""
-    asked, arms = Coder(), Coder()
-    fields = ("participant_id", "question_id", "arm_a", "arm_b", "state")
-    parts: list[tuple[Codes, Codes, Codes, Any]] = []
-    for block in _blocks(main_pairs(study, simulated).values_list(*fields).iterator(chunk_size=BLOCK)):
-        person, question, a, b, state = zip(*block, strict=True)
-        void = np.array([value == Comparison.State.VOID for value in state], dtype=np.bool_)
-        people = np.array(person, dtype=np.int64)
-        parts.append((people, asked.codes(question), arms.codes(zip(a, b, strict=True)), void))
-    if not parts:
-        return Plan.of([]), np.array([], dtype=np.int64)
-    people, codes, compared, void = (np.concatenate(column) for column in zip(*parts, strict=True))
-    questions = Labels(codes, _keys(study, asked))
-    return Plan(questions, Labels(compared, _names(arms)), _domains(study, questions), void), people
