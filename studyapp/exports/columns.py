@@ -154,6 +154,7 @@ class Table:
     """A named table: its columns in order, and its rows from one query.
 
     `about`: a sentence on what a row is. `personal`: the whole table leaves only with `pii`.
+    `chunk`: rows held at a time, fewer where they are long.
     """
 
     name: str
@@ -161,6 +162,7 @@ class Table:
     columns: tuple[Column, ...]
     query: Callable[[Study], QuerySet[Any]]
     personal: bool = False
+    chunk: int = CHUNK
 
     @property
     def header(self) -> list[str]:
@@ -188,14 +190,14 @@ class Table:
         # A constant stands first, so that a table with every column masked still has its rows.
         place = {column.name: number for number, column in enumerate(shown, start=1)}
         found = self._found(study, shown, time)
-        while chunk := list(islice(found, CHUNK)):
+        while chunk := list(islice(found, self.chunk)):
             columns, missing = list(zip(*chunk, strict=True)), (None,) * len(chunk)
             yield [columns[place[name]] if name in place else missing for name in self.header]
 
     def _found(self, study: Study, shown: Sequence[Column], time: type[Func]) -> Iterator[tuple[Any, ...]]:
         """The rows, each a constant and then the shown columns."""
         asked = [time(column.source) if column.kind == "time" else column.source for column in shown]
-        return iter(self.query(study).values_list(Value(1), *asked).iterator(chunk_size=CHUNK))
+        return iter(self.query(study).values_list(Value(1), *asked).iterator(chunk_size=self.chunk))
 
 
 def iso(moment: datetime) -> str:

@@ -79,6 +79,8 @@ SEATS = Table(
         seat("plan", meaning="The plan: pairs to label, pairs to judge, their sides and places.", arm=True),
     ),
     _seats,
+    # a plan has kilobytes
+    chunk=500,
 )
 
 identity = Columns(Identity)

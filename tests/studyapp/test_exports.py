@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -329,9 +330,8 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_way_out(tmp_path: Pat
 
 
 @pytest.mark.django_db
-def test_a_table_is_streamed_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columns_module, "CHUNK", 5)
+def test_a_table_is_streamed_in_batches() -> None:
     study = factory.open_study()
-    seats = next(table for table in TABLES if table.name == "seats")
+    seats = replace(next(table for table in TABLES if table.name == "seats"), chunk=5)
     sizes = [len(batch[0]) for batch in seats.batches(study, Options(blinded=True))]
     assert sizes == [5, 5, 2]
