@@ -7,12 +7,13 @@ long one. The flight belongs to one thread; a second one renews its leases.
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -27,7 +28,9 @@ from inference.verdicts import Job, engine_request, job_of
 logger = logging.getLogger(__name__)
 
 # Endings that come this close together are written together.
-GATHER_S = 0.02
+GATHER_S = 0.05
+# Beside those at work, this share of an engine's places is aboard: it has the next row before one ends.
+AHEAD = 8
 
 Answer = Future[Completion | InferenceError]
 
@@ -50,6 +53,7 @@ class Flight:
         self._aboard: dict[Answer, _Aboard] = {}
         self._boarding: deque[_Aboard] = deque()
         self._refused: list[Ending] = []
+        self._arrived: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -57,9 +61,10 @@ class Flight:
 
     @property
     def room(self) -> int:
-        """How many more rows the engine has a place for."""
+        """How many more rows may come aboard."""
         self.hung[:] = [answer for answer in self.hung if not answer.done()]
-        return max(0, self.engine.slots - len(self) - len(self.hung))
+        places = self.engine.slots + self.engine.slots // AHEAD
+        return max(0, places - len(self) - len(self.hung))
 
     def claims(self) -> dict[uuid.UUID, list[int]]:
         """The rows held by claim: what leases are renewed for, and what a stopping process gives back."""
@@ -74,32 +79,45 @@ class Flight:
         """Hand freshly claimed rows to the engine; one whose prompt cannot be built is ended without it."""
         with self._lock:
             self._boarding = deque(_Aboard(row, row.claim_id, time.monotonic()) for row in rows if row.claim_id)
-        while self._boarding:
-            one = self._boarding[0]
+        # All prompts are built before the first row starts, so that the engine reads them together.
+        for one in list(self._boarding):
             try:
                 one.job = job_of(self.engine, one.row)
-                answer = self.engine.begin(engine_request(one.job))
             except InferenceError as error:
                 self._refused.append((one.claim_id, _unbuilt(one.row, error)))
-                answer = None
+                with self._lock:
+                    self._boarding.remove(one)
+        while self._boarding:
+            one = self._boarding[0]
+            assert one.job is not None
+            answer = self.engine.begin(engine_request(one.job))
             with self._lock:
                 self._boarding.popleft()
-                if answer is not None:
-                    self._aboard[answer] = one
+                self._aboard[answer] = one
+            answer.add_done_callback(self._arrived.put)
 
     def land(self, timeout_s: float) -> list[Ending]:
         """What has ended, after waiting for the first ending at most so long, and a moment for others."""
-        if self._aboard and not self._refused:
-            wait(self._aboard, timeout_s, return_when=FIRST_COMPLETED)
-            time.sleep(GATHER_S)
         endings, self._refused = self._refused, []
-        done = [answer for answer in self._aboard if answer.done()]
+        done = self._landed(0 if endings else timeout_s)
         for answer in done:
             with self._lock:
-                one = self._aboard.pop(answer)
-            endings.append((one.claim_id, self._verdict(one, answer)))
+                one = self._aboard.pop(answer, None)
+            if one is not None:  # else it had hung
+                endings.append((one.claim_id, self._verdict(one, answer)))
         self._leave_hung()
         return endings
+
+    def _landed(self, timeout_s: float) -> list[Answer]:
+        found = []
+        try:
+            if self._aboard and timeout_s:
+                found.append(self._arrived.get(timeout=timeout_s))
+                time.sleep(GATHER_S)
+            while True:
+                found.append(self._arrived.get_nowait())
+        except queue.Empty:
+            return found
 
     def _verdict(self, one: _Aboard, answer: Answer) -> verdicts.Verdict:
         try:

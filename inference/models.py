@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from inference.contracts import REQUEST_VERSION
 
@@ -127,6 +128,11 @@ class Generation(Work):
 
     def __str__(self) -> str:
         return f"generation {self.pk}"
+
+    @cached_property
+    def history(self) -> list[Attempt]:
+        """Its attempts, by number; a claim sets it."""
+        return list(self.attempts.all())
 
 
 class Attempt(models.Model):

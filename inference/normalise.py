@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import eq
 from typing import Literal
 
 from markdown_it import MarkdownIt
@@ -65,16 +66,16 @@ def normalise(
     section, closed = _section(_clean(raw), purpose)
     plain = window is None or window.plain_text
     shown = _settle(section, purpose) if plain else _blank_lines_between_paragraphs(section)
-    words = len(shown.split())
-    distance = max(window.min_words - words, words - window.max_words, 0) if window else 0
+    count, words = len(shown.split()), _bare_words(shown)
+    distance = max(window.min_words - count, count - window.max_words, 0) if window else 0
     cut = finish_reason != "stop" and not closed
     return Normalised(
         shown=shown,
-        words=words,
-        reject=_reject(shown, cut),
+        words=count,
+        reject=_reject(shown, words, cut),
         outside_window=distance > 0,
         distance=distance,
-        flags=tuple(sorted(_flags(shown, prompt, names, shots))),
+        flags=tuple(sorted(_flags(shown, words, prompt, names, shots))),
     )
 
 
@@ -130,6 +131,8 @@ def _section(text: str, purpose: Purpose) -> tuple[str, bool]:
 
     Text before the first heading counts as the section itself: an engine may have been given the heading already.
     """
+    if "#" not in text and "*" not in text:
+        return text, False
     wanted = "preferred response" if purpose == "answer" else "user description"
     headings = list(_SECTION.finditer(text))
     for index, heading in enumerate(headings):
@@ -144,7 +147,6 @@ def _section(text: str, purpose: Purpose) -> tuple[str, bool]:
 # ---- markdown to plain paragraphs
 
 _MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable(["code", "reference"])
-_NEITHER_WORD_NOR_SPACE = re.compile(r"(?:[^\w\s]|_)+")
 _SENTENCE_END = re.compile(r"[.!?:;,…。！？][\"'”’)\]]*$")
 _TAG = re.compile(r"<(script|style)\b.*?(</\1\s*>|$)|<!--.*?(-->|$)|</?[a-zA-Z!?][^<>]*>?", re.DOTALL | re.IGNORECASE)
 _MARKUP = re.compile(r"[^\w\s.,!?'’\"“”()]")
@@ -241,36 +243,24 @@ def _inline(node: SyntaxTreeNode) -> str:
     return "".join(_inline(child) for child in node.children)
 
 
-# ---- hard reasons
+# ---- words
 
-
-def _reject(shown: str, cut: bool) -> Reject | None:
-    if not any(character.isalnum() for character in shown):
-        return "empty"
-    if cut:
-        return "truncated"
-    return "degenerate" if _is_degenerate(shown) else None
-
-
-def _is_degenerate(shown: str) -> bool:
-    """A loop: one character, one word, one sentence or one phrase over and over."""
-    words = [word for word in (_bare(word) for word in shown.split()) if word]
-    if re.search(r"(\S)\1{19}", shown) or re.search(r"\b(\w+)(?:\W+\1\b){5}", shown, re.IGNORECASE):
-        return True
-    sentences = Counter(" ".join(_bare_words(sentence)) for sentence in _sentences(shown))
-    if any(times >= 3 and len(sentence.split()) >= 4 for sentence, times in sentences.items()):
-        return True
-    phrases = list(_runs(words, 4))
-    return len(phrases) >= 20 and len(set(phrases)) < len(phrases) / 2
-
-
-def _bare(word: str) -> str:
-    folded = word.casefold()
-    return folded if folded.isalnum() else re.sub(r"[\W_]+", "", folded)
+_NEITHER_WORD_NOR_SPACE = re.compile(r"[^\w\s]|_")
+_WORD = re.compile(r"\w+")
+# The same for ASCII, which most texts are.
+_SPACED = {code: " " for code in range(128) if not _WORD.match(chr(code))}
+_DROPPED = {code: None for code in range(128) if _NEITHER_WORD_NOR_SPACE.match(chr(code))}
 
 
 def _bare_words(text: str) -> list[str]:
-    return _NEITHER_WORD_NOR_SPACE.sub("", text.casefold()).split()
+    """The words of a text without case and punctuation."""
+    folded = text.casefold()
+    return (folded.translate(_DROPPED) if folded.isascii() else _NEITHER_WORD_NOR_SPACE.sub("", folded)).split()
+
+
+def _spoken(text: str) -> list[str]:
+    """What stands between characters that are part of no word, without case."""
+    return text.lower().translate(_SPACED).split() if text.isascii() else list(map(str.casefold, _WORD.findall(text)))
 
 
 def _sentences(text: str) -> list[str]:
@@ -278,7 +268,39 @@ def _sentences(text: str) -> list[str]:
 
 
 def _runs(words: Sequence[str], length: int) -> Iterator[tuple[str, ...]]:
-    return (tuple(words[start : start + length]) for start in range(len(words) - length + 1))
+    return zip(*(words[start:] for start in range(length)), strict=False)
+
+
+# ---- hard reasons
+
+_ONE_CHARACTER = re.compile(r"(\S)\1{19}")
+_ONE_WORD = re.compile(r"\b(\w+)(?:\W+\1\b){5}", re.IGNORECASE)
+
+
+def _reject(shown: str, words: Sequence[str], cut: bool) -> Reject | None:
+    if not any(character.isalnum() for character in shown):
+        return "empty"
+    if cut:
+        return "truncated"
+    return "degenerate" if _is_degenerate(shown, words) else None
+
+
+def _is_degenerate(shown: str, words: Sequence[str]) -> bool:
+    """A loop: one character, one word, one sentence or one phrase over and over."""
+    # The patterns try every place of the text: they are asked where a look at its words leaves it open.
+    if max(map(len, shown.split()), default=0) >= 20 and _ONE_CHARACTER.search(shown):
+        return True
+    spoken = _spoken(shown)
+    if any(map(eq, spoken, spoken[1:])) and _ONE_WORD.search(shown):
+        return True
+    phrases = list(_runs(words, 4))
+    distinct = len(set(phrases))
+    if len(phrases) - distinct < 2:  # a sentence of four words said three times repeats its first phrase twice
+        return False
+    sentences = Counter(" ".join(_bare_words(sentence)) for sentence in _sentences(shown))
+    if any(times >= 3 and len(sentence.split()) >= 4 for sentence, times in sentences.items()):
+        return True
+    return len(phrases) >= 20 and distinct < len(phrases) / 2
 
 
 # ---- flags
@@ -311,46 +333,94 @@ _A_MODEL = re.compile(
 _HEADING_LEFT = re.compile(r"^ *#|\b(?:dis)?preferred response\b|\buser description\b|^example \d+$", re.I | re.M)
 
 
-def _flags(shown: str, prompt: str | None, names: Sequence[str], shots: Sequence[Shot]) -> Iterator[str]:
-    if _TO_PREFERENCES.search(shown):
+# The patterns above try every place of a text; each match holds one of these, which are found in no time.
+_HINTS = {
+    _TO_PREFERENCES: (
+        *("prefer", "like", "chose", "picked", "select", "favo", "enjoy", "asked", "told me", "mention", "indicat"),
+        *("rated", "taste", "choice", "answer", "profile", "tailored", "personali", "customi"),
+    ),
+    _TO_EXAMPLES: ("example", "answer", "response", "question"),
+    _A_MODEL: (
+        *("gpt", "openai", "anthropic", "deepmind", "deepseek", "qwen", "mistral", "meta ai", "gemini", "hugging"),
+        *("llama", "claude", "gemma", "grok", "an ai", "a ai", "artificial", "language model"),
+    ),
+    _HEADING_LEFT: ("#", "preferred response", "user description", "example"),
+}
+
+
+def _told(pattern: re.Pattern[str], shown: str, folded: str) -> bool:
+    return any(map(folded.__contains__, _HINTS[pattern])) and pattern.search(shown) is not None
+
+
+def _folded(text: str) -> str:
+    """Lower case, as patterns that ignore case see it."""
+    low = text.lower()
+    return low if low.isascii() else low.replace("\u0131", "i").replace("\u017f", "s")
+
+
+def _flags(
+    shown: str, words: Sequence[str], prompt: str | None, names: Sequence[str], shots: Sequence[Shot]
+) -> Iterator[str]:
+    folded = _folded(shown)
+    if "you" in folded and _told(_TO_PREFERENCES, shown, folded):
         yield "refers_to_preferences"
-    if _TO_EXAMPLES.search(shown):
+    if _told(_TO_EXAMPLES, shown, folded):
         yield "refers_to_examples"
-    if _A_MODEL.search(shown) or any(_named(name, shown) for name in names):
+    if _told(_A_MODEL, shown, folded) or any(_named(name.strip(), shown, folded) for name in names):
         yield "names_a_model"
-    if _HEADING_LEFT.search(shown):
+    if _told(_HEADING_LEFT, shown, folded):
         yield "heading_left"
     told = [text for shot in shots for text in (shot.question, shot.preferred, shot.dispreferred)]
-    if _copies(shown, told):
+    if _copies(words, told):
         yield "copies_shot"
-    if prompt and _shares_a_run(shown, _without(prompt, told)):
+    if prompt and _shares_a_run(words, _bare_words(_without(prompt, told))):
         yield "echoes_prompt"
 
 
-def _named(name: str, shown: str) -> bool:
-    return len(name.strip()) > 1 and bool(re.search(rf"(?<!\w){re.escape(name.strip())}(?!\w)", shown, re.IGNORECASE))
+def _named(name: str, shown: str, folded: str) -> bool:
+    if len(name) < 2 or _folded(name) not in folded:
+        return False
+    return bool(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", shown, re.IGNORECASE))
 
 
-def _copies(shown: str, texts: Sequence[str]) -> bool:
-    words = _bare_words(shown)
+def _copies(words: Sequence[str], texts: Sequence[str]) -> bool:
+    runs = set(_runs(words, COPIED_SENTENCE_WORDS))
+    near = [text for text in texts if not runs.isdisjoint(_beginnings(text))]
+    if not near:
+        return False
     haystack = f" {' '.join(words)} "
-    copied = {sentence for text in texts for sentence in _long_sentences(text) if sentence in haystack}
+    copied = {sentence for text in near for sentence in _long_sentences(text) if sentence in haystack}
     lengths = [len(sentence.split()) for sentence in copied]
     return bool(lengths) and (max(lengths) >= LONG_SENTENCE_WORDS or 3 * sum(lengths) >= len(words))
 
 
-@lru_cache(maxsize=1024)  # a participant's shots come with each of their texts
-def _long_sentences(text: str) -> tuple[str, ...]:
+@lru_cache(maxsize=8192)  # a participant's shots come with each of their texts
+def _beginnings(text: str) -> frozenset[tuple[str, ...]]:
+    """The first words of each long sentence."""
+    return frozenset(tuple(sentence.split()[:COPIED_SENTENCE_WORDS]) for sentence in _long_sentences(text))
+
+
+def _long_sentences(text: str) -> list[str]:
     sentences = map(_bare_words, _sentences(text))
-    return tuple(f" {' '.join(words)} " for words in sentences if len(words) >= COPIED_SENTENCE_WORDS)
+    return [f" {' '.join(words)} " for words in sentences if len(words) >= COPIED_SENTENCE_WORDS]
 
 
-def _shares_a_run(shown: str, prompt: str) -> bool:
-    given = set(_runs(_bare_words(prompt), ECHOED_PROMPT_WORDS))
-    return any(run in given for run in _runs(_bare_words(shown), ECHOED_PROMPT_WORDS))
+def _shares_a_run(words: Sequence[str], given: Sequence[str]) -> bool:
+    known = set(given)
+    if "y" * ECHOED_PROMPT_WORDS not in "".join("y" if word in known else "n" for word in words):
+        return False
+    return not set(_runs(given, ECHOED_PROMPT_WORDS)).isdisjoint(_runs(words, ECHOED_PROMPT_WORDS))
 
 
 def _without(prompt: str, texts: Sequence[str]) -> str:
-    for text in filter(None, (text.strip() for text in texts)):
-        prompt = prompt.replace(text, "\n")
-    return prompt
+    """The prompt without these texts, which it mostly holds one after another."""
+    texts = [stripped for text in texts if (stripped := text.strip())]
+    kept, at = [], 0
+    for text in texts:
+        if (found := prompt.find(text, at)) >= 0:
+            kept.append(prompt[at:found])
+            at = found + len(text)
+    left = "\n".join([*kept, prompt[at:]])
+    for text in texts:
+        left = left.replace(text, "\n")
+    return left

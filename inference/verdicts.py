@@ -98,7 +98,7 @@ def engine_request(job: Job) -> EngineRequest:
 def attempts_of(generation: Generation) -> list[Attempt]:
     """The attempts since the generation was last asked for, by number; the running one is the last."""
     since, claim = generation.queued_at, generation.claim_id
-    return [one for one in generation.attempts.all() if one.started_at >= since or one.claim_id == claim]
+    return [one for one in generation.history if one.started_at >= since or one.claim_id == claim]
 
 
 def of_answer(job: Job, answer: Completion | InferenceError, facts: EngineFacts, *, budget: int) -> Verdict:

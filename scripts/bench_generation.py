@@ -4,8 +4,12 @@
 
 Sections: `throughput` (through Django, Celery and vLLM; the same prompts given at once to vLLM's offline engine; one at
 a time; the transformers engine), `cost` (CPU a generation, scripted engine), `growth` (generations a second with 1,000,
-10,000 and 100,000 rows in the table). All of them without a name. Its own Postgres and Redis in a temporary folder. On
-a GPU the same commands use it; `--model` takes another model folder there.
+10,000 and 100,000 rows in the table), `waits` (50 simulated participants at once take the demo study, answered by vLLM,
+at 20 s a pair). All of them without a name. Its own Postgres and Redis in a temporary folder. On a GPU the same
+commands use it; `--model` takes another model folder there.
+
+The clock tells the truth on a quiet machine alone. On a busy one compare tokens per second of CPU time: Palate's cover
+everything that is ours, Postgres and Redis too, the others' just their own process.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
+from bench_waits import waits  # noqa: E402
 from bench_web import cpu_of  # noqa: E402
 
 from inference.contracts import Completion, EngineRequest, GenerationRequest, ModelSpec, Sampling, Shot  # noqa: E402
@@ -42,7 +47,9 @@ ALONE = 24  # requests made one after another
 TRANSFORMERS = 176  # requests of the transformers engine's run
 GROWTH = (1_000, 10_000, 100_000)
 GROWTH_BATCH = 1_000
-LIMIT_S = 1_500
+LIMIT_S = 6_000
+RESTING = 0.05  # CPU seconds a second
+SECTIONS = ("throughput", "cost", "growth", "waits")
 Figures = dict[str, Any]
 
 
@@ -149,6 +156,16 @@ def await_end(ids: Sequence[int]) -> None:
         time.sleep(0.2)
 
 
+def await_rest(process: psutil.Process) -> None:
+    """Until the worker has started: it makes texts while Celery is still being loaded."""
+    for _ in range(60):
+        before = cpu_of([process])
+        time.sleep(1)
+        if cpu_of([process]) - before < RESTING:
+            return
+    raise SystemExit("the worker does not come to rest")
+
+
 def span_of(ids: Sequence[int]) -> tuple[float, int]:
     """Seconds from the first claim to the last ending, and tokens made, failed tries included."""
     from django.db.models import Max, Min, Sum
@@ -163,18 +180,17 @@ def span_of(ids: Sequence[int]) -> tuple[float, int]:
 # ----------------------------------------------------------------------------------------------------------- sections
 
 
-def throughput(options: argparse.Namespace, folder: Path) -> Figures:
+def throughput(options: argparse.Namespace, folder: Path, servers: Servers) -> Figures:
     """Tokens a second of one and the same prompts, by way of Palate, at once, one by one, and by transformers."""
     from inference.models import Generation
 
     spec = ModelSpec("vllm", options.model, options={"ignore_end": True})
     given = requests_of(options.people, options.answers, options.tokens, spec)
     flat = [request for requests in given for request in requests]
-    with worker(folder / "worker.log"):
+    with worker(folder / "worker.log") as process:
         warm = ask([requests[:2] for requests in requests_of(1, 2, 8, spec)])
         await_end(warm)
-        ids = ask(given)
-        await_end(ids)
+        ids, used = cpu_of_work(process, servers, given)
     seconds, tokens = span_of(ids)
     from django.db.models import Sum
 
@@ -184,6 +200,7 @@ def throughput(options: argparse.Namespace, folder: Path) -> Figures:
         "requests": len(ids),
         "ready": rows.filter(state="ready").count(),
         "palate_tokens_s": tokens / seconds,
+        "palate_tokens_cpu_s": tokens / sum(used.values()),
         "prompt_tokens": sums["prompts"],
         "cached_share": (sums["cached"] or 0) / sums["prompts"] if sums["prompts"] else None,
     }
@@ -193,7 +210,8 @@ def throughput(options: argparse.Namespace, folder: Path) -> Figures:
 def apart(which: str, options: argparse.Namespace, given: Sequence[GenerationRequest]) -> Figures:
     """Measure in a process of its own, so that no engine shares memory or threads with another."""
     payload = json.dumps([request.to_json() for request in given])
-    command = [sys.executable, __file__, "--apart", which]
+    command = [sys.executable, __file__, "--apart", which, "--model", options.model]
+    command += ["--crowd", str(options.crowd), "--think", str(options.think)]
     done = subprocess.run(command, cwd=ROOT, input=payload, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{which}: {done.stderr[-2000:]}")
@@ -210,9 +228,9 @@ def measured_apart(which: str, given: Sequence[GenerationRequest]) -> Figures:
     engine: Any = load_engine(given[0].model, bundled_root=bundled)
     if which == "alone":
         engine.generate(asked[:1])
-        began = time.monotonic()
-        tokens = sum(made(engine.generate([one])[0]) for one in asked)
-        return {"alone_tokens_s": tokens / (time.monotonic() - began)}
+        with Pace("alone") as pace:
+            pace.tokens = sum(made(engine.generate([one])[0]) for one in asked)
+        return pace.figures
     # vLLM's own engine, fed with everything before its first step: what `LLM.generate` does.
     inner = engine._loop._engine
     engine.generate(asked[:2])
@@ -220,15 +238,28 @@ def measured_apart(which: str, given: Sequence[GenerationRequest]) -> Figures:
     for number, one in enumerate(asked):
         ids = engine._prompting.tokens(one.prompt.text)
         inner.add_request(f"all-{number}", {"prompt_token_ids": ids}, engine.params(one))
-    began, tokens = time.monotonic(), 0
-    while inner.has_unfinished_requests():
-        tokens += sum(len(out.outputs[0].token_ids) for out in inner.step() if out.finished)
-    found = {"offline_tokens_s": tokens / (time.monotonic() - began)}
+    with Pace("offline") as pace:
+        while inner.has_unfinished_requests():
+            pace.tokens += sum(len(out.outputs[0].token_ids) for out in inner.step() if out.finished)
     plain = load_engine(ModelSpec("transformers", given[0].model.source), bundled_root=bundled)
-    some = asked[:TRANSFORMERS]
-    began = time.monotonic()
-    written = sum(made(answer) for answer in plain.generate(some))
-    return found | {"transformers_tokens_s": written / (time.monotonic() - began)}
+    with Pace("transformers") as slower:
+        slower.tokens = sum(made(answer) for answer in plain.generate(asked[:TRANSFORMERS]))
+    return pace.figures | slower.figures
+
+
+class Pace:
+    """Tokens a second of what its body makes, by the clock and by this process's CPU time."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.tokens = name, 0
+
+    def __enter__(self) -> Pace:
+        self.began, self.cpu = time.monotonic(), time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        seconds, cpu = time.monotonic() - self.began, time.process_time() - self.cpu
+        self.figures = {f"{self.name}_tokens_s": self.tokens / seconds, f"{self.name}_tokens_cpu_s": self.tokens / cpu}
 
 
 def made(answer: Any) -> int:
@@ -242,23 +273,29 @@ def cost(options: argparse.Namespace, folder: Path, servers: Servers) -> Figures
     """CPU a generation, by process, of everything that is ours: the scripted engine costs nearly nothing."""
     spec = ModelSpec("scripted", "cost", options={"slots": 64, "words": [40, 80]})
     given = requests_of(options.people, options.answers, options.tokens * 4, spec)
-    assert servers.postgres.pid() is not None
-    assert servers.redis.pid() is not None
     with worker(folder / "cost.log") as process:
         await_end(ask([requests[:2] for requests in requests_of(1, 2, 512, spec)]))
-        parts = {
-            "engine process": [process],
-            "postgres": [psutil.Process(servers.postgres.pid() or 0)],
-            "redis": [psutil.Process(servers.redis.pid() or 0)],
-            "asking": [psutil.Process()],
-        }
-        before = {name: cpu_of(roots) for name, roots in parts.items()}
-        ids = ask(given)
-        asked = cpu_of(parts["asking"]) - before["asking"]
-        await_end(ids)
-        used = {name: cpu_of(roots) - before[name] for name, roots in parts.items()} | {"asking": asked}
+        ids, used = cpu_of_work(process, servers, given)
     each = {f"cpu_ms_{name.replace(' ', '_')}": 1000 * seconds / len(ids) for name, seconds in used.items()}
     return each | {"cpu_ms": sum(each.values())}
+
+
+def cpu_of_work(
+    process: psutil.Process, servers: Servers, given: Sequence[Sequence[GenerationRequest]]
+) -> tuple[list[int], dict[str, float]]:
+    """Ask for the requests and wait for their end; the rows' ids and the CPU seconds of each part.
+
+    Asking is this process, as the web's is; what it spends on waiting is no part of it, what that costs Postgres is.
+    """
+    pids = {"postgres": servers.postgres.pid(), "redis": servers.redis.pid()}
+    parts = {"engine process": process} | {name: psutil.Process(pid) for name, pid in pids.items() if pid is not None}
+    assert len(parts) == 3, pids
+    await_rest(process)
+    before, began = {name: cpu_of([root]) for name, root in parts.items()}, time.process_time()
+    ids = ask(given)
+    asking = time.process_time() - began
+    await_end(ids)
+    return ids, {name: cpu_of([root]) - before[name] for name, root in parts.items()} | {"asking": asking}
 
 
 def growth(options: argparse.Namespace, folder: Path) -> Figures:
@@ -310,9 +347,13 @@ ROWS = (
     ("tokens/s through Django, Celery and vLLM", "palate_tokens_s", None),
     ("tokens/s of the same prompts given to vLLM at once", "offline_tokens_s", None),
     ("  Palate's share of that", ("palate_tokens_s", "offline_tokens_s"), ">= 0.9"),
+    ("  the same by CPU time", ("palate_tokens_cpu_s", "offline_tokens_cpu_s"), None),
     ("tokens/s one request at a time", "alone_tokens_s", None),
     ("  Palate's times as many", ("palate_tokens_s", "alone_tokens_s"), ">= 8"),
+    ("  the same by CPU time", ("palate_tokens_cpu_s", "alone_tokens_cpu_s"), None),
     ("tokens/s of the transformers engine, texts that end by themselves", "transformers_tokens_s", None),
+    ("  Palate's times as many", ("palate_tokens_s", "transformers_tokens_s"), None),
+    ("  the same by CPU time", ("palate_tokens_cpu_s", "transformers_tokens_cpu_s"), None),
     ("prompt tokens from the prefix cache", "cached_share", ">= 0.8"),
     ("CPU ms a generation", "cpu_ms", "<= 4"),
     ("  of it in the engine's process", "cpu_ms_engine_process", "<= 1"),
@@ -321,6 +362,10 @@ ROWS = (
     ("  asking", "cpu_ms_asking", None),
     *((f"generations/s with {size:,} rows in the table", f"generations_s_at_{size}", None) for size in GROWTH),
     ("  slowest over fastest", tuple(f"generations_s_at_{size}" for size in GROWTH), ">= 0.85"),
+    ("s of waiting after the last probe, median", "first_wait_median_s", "0"),
+    ("  95 %", "first_wait_p95_s", "<= 2"),
+    ("s of waiting in all, median", "wait_in_all_median_s", None),
+    ("  95 %", "wait_in_all_p95_s", None),
 )
 
 
@@ -342,21 +387,26 @@ def table(figures: Figures) -> str:
 def main() -> None:
     """Run the sections and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help="throughput, cost, growth; all without a name")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{', '.join(SECTIONS)}; all without a name")
     parser.add_argument("--people", type=int, default=200)
     parser.add_argument("--answers", type=int, default=11)
     parser.add_argument("--tokens", type=int, default=128, help="new tokens a text")
     parser.add_argument("--model", default=BUNDLED, help="model of the throughput section")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--apart", choices=["offline", "alone"], help=argparse.SUPPRESS)
+    parser.add_argument("--crowd", type=int, default=50, help="people of the waits section")
+    parser.add_argument("--think", type=float, default=20, help="their seconds a pair")
+    parser.add_argument("--apart", choices=["offline", "alone", "waits"], help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.apart == "waits":
+        print(json.dumps(waits(options.crowd, options.think, options.model)))
+        return
     if options.apart:
         given = [GenerationRequest.from_json(one) for one in json.load(sys.stdin)]
         print(json.dumps(measured_apart(options.apart, given)))
         return
-    wanted = options.sections or ["throughput", "cost", "growth"]
-    if unknown := sorted(set(wanted) - {"throughput", "cost", "growth"}):
-        parser.error(f"there is no section {unknown[0]!r}: throughput, cost, growth")
+    wanted = options.sections or SECTIONS
+    if unknown := sorted(set(wanted) - set(SECTIONS)):
+        parser.error(f"there is no section {unknown[0]!r}: {', '.join(SECTIONS)}")
     figures: Figures = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}",
@@ -366,11 +416,13 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory(prefix="palate-bench-") as folder, site(Path(folder) / "data") as servers:
         if "throughput" in wanted:
-            figures |= throughput(options, Path(folder))
+            figures |= throughput(options, Path(folder), servers)
         if "cost" in wanted:
             figures |= cost(options, Path(folder), servers)
         if "growth" in wanted:
             figures |= growth(options, Path(folder))
+    if "waits" in wanted:
+        figures |= apart("waits", options, [])
     print(table(figures))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -39,23 +42,32 @@ class Order:
         who = (self.study_id, self.owner_id, self.arm, self.question_id)
         return (*who, request.purpose, request.context_hash, self.replicate)
 
-    def row(self) -> Generation:
-        """An unsaved row that holds the whole request."""
-        return Generation(
-            study_id=self.study_id,
-            owner_id=self.owner_id,
-            arm=self.arm,
-            question_id=self.question_id,
-            purpose=self.request.purpose,
-            context_hash=self.request.context_hash,
-            replicate=self.replicate,
-            request=self.request.to_json(),
-            model_key=self.request.model.key,
-            adapter=self.request.adapter or "",
-            need=self.need,
-            position=self.position,
-            queued_at=Now(),
-        )
+    def given(self, key: Key, model_key: str) -> dict[str, Any]:
+        """What the order decides of its row, which holds the whole request."""
+        decided = (self.request.to_json(), model_key, self.request.adapter or "", int(self.need), self.position)
+        return dict(zip(GIVEN, (*key, *decided), strict=True))
+
+
+KEY = ("study_id", "owner_id", "arm", "question_id", "purpose", "context_hash", "replicate")
+GIVEN = (*KEY, "request", "model_key", "adapter", "need", "position")
+
+
+@cache
+def ask_sql() -> tuple[str, dict[str, Any]]:
+    """The statement that writes new rows, and the values that all of them begin with."""
+    fields = [field for field in Generation._meta.concrete_fields if not field.primary_key]
+    begin = {f.attname: f.get_db_prep_save(f.get_default(), connection) for f in fields if f.attname not in GIVEN}
+    del begin["queued_at"]
+    values = [f"given.{name}" for name in GIVEN] + [f"%({name})s" for name in begin]
+    sql = f"""
+    INSERT INTO inference_generation ({", ".join([*GIVEN, *begin])}, queued_at)
+    SELECT {", ".join(values)}, statement_timestamp()
+    FROM jsonb_populate_recordset(NULL::inference_generation, %(rows)s::jsonb) WITH ORDINALITY AS given
+    ORDER BY given.ordinality
+    ON CONFLICT DO NOTHING
+    RETURNING {", ".join(KEY)}, id
+    """
+    return sql, begin
 
 
 def request_many(orders: Sequence[Order]) -> list[int]:
@@ -76,11 +88,23 @@ def _request_chunk(orders: Sequence[Order]) -> list[int]:
     keys = [order.key for order in orders]
     # A person's own texts are asked for once, stock by everybody: only stock is likely to be there.
     found = {} if all(order.owner_id for order in orders) else _find(keys)
-    missing = [order for order, key in zip(orders, keys, strict=True) if key not in found]
+    missing = {key: order for order, key in zip(orders, keys, strict=True) if key not in found}
     if missing:
-        Generation.objects.bulk_create([order.row() for order in missing], ignore_conflicts=True)
+        found |= _insert(missing)
+    if not missing.keys() <= found.keys():  # somebody else has asked meanwhile
         found |= _find(keys)
     return [found[key] for key in keys]
+
+
+def _insert(orders: Mapping[Key, Order]) -> dict[Key, int]:
+    """New rows; the ids of those that were not there."""
+    models = {id(order.request.model): order.request.model for order in orders.values()}
+    model_keys = {known: model.key for known, model in models.items()}
+    rows = [order.given(key, model_keys[id(order.request.model)]) for key, order in orders.items()]
+    sql, begin = ask_sql()
+    with connection.cursor() as cursor:
+        cursor.execute(sql, begin | {"rows": json.dumps(rows)})
+        return {row[:-1]: row[-1] for row in cursor.fetchall()}
 
 
 def _find(keys: Sequence[Key]) -> dict[Key, int]:
@@ -96,8 +120,8 @@ def _find(keys: Sequence[Key]) -> dict[Key, int]:
         purpose__in=purposes,
         context_hash__in=contexts,
         replicate__in=replicates,
-    ).values_list("study_id", "owner_id", "arm", "question_id", "purpose", "context_hash", "replicate", "pk")
-    return {row[:7]: row[7] for row in rows}
+    ).values_list(*KEY, "pk")
+    return {row[:-1]: row[-1] for row in rows}
 
 
 def raise_need(generation_ids: Iterable[int], need: int) -> int:

@@ -6,20 +6,22 @@ Leases are counted by the database's clock alone, so workers on several machines
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.models import Count, F, Max, Q, QuerySet, prefetch_related_objects
+from django.db import DEFAULT_DB_ALIAS, connection, transaction
+from django.db.models import Count, F, Prefetch, Q, QuerySet, prefetch_related_objects
 from django.db.models.functions import Now
 
 from inference.contracts import REQUEST_VERSION, ModelSpec
 from inference.models import Attempt, Generation, Score
 from inference.queue.doorbell import ring, tell_on_commit
+from inference.queue.endings import LEDGER_COLUMNS
 
 logger = logging.getLogger(__name__)
 
@@ -44,16 +46,35 @@ UPDATE {table} AS g
 SET state = 'running', claim_id = %(claim)s, lease_until = statement_timestamp() + %(lease)s, tries = tries + 1,
     started_at = statement_timestamp()
 FROM picked WHERE g.id = picked.id AND g.state = 'queued'
-RETURNING g.id
+RETURNING {returning}
 """
 
 
-def claim_sql(table: str) -> str:
-    """The statement that claims rows of a table of work."""
-    return CLAIM_SQL.format(table=table)
+def claim_sql(table: str, returning: str = "g.id") -> str:
+    """The statement that claims rows of a table of work and returns SQL expressions of theirs."""
+    return CLAIM_SQL.format(table=table, returning=returning)
 
 
-GENERATION_CLAIM = claim_sql("inference_generation")
+# What is made later stays in the database until somebody asks for it.
+CLAIMED = tuple(
+    field.attname
+    for field in Generation._meta.concrete_fields
+    if field.attname not in {*LEDGER_COLUMNS, "error", "finished_at"}
+)
+GENERATION_CLAIM = claim_sql(
+    "inference_generation",
+    ", ".join(f"g.{name}" for name in CLAIMED)
+    + f""",
+    (SELECT seed FROM {Generation._meta.get_field("study").related_model._meta.db_table} WHERE id = g.study_id),
+    greatest(g.tries, 1 + (SELECT max(number) FROM inference_attempt WHERE generation_id = g.id))""",
+)
+ATTEMPT_COLUMNS = ("generation_id", "number", "claim_id", "worker", "seed", "outcome", "detail", "raw_text")
+OPEN_ATTEMPTS = f"""
+INSERT INTO inference_attempt ({", ".join(ATTEMPT_COLUMNS)}, started_at)
+SELECT id, number, %(claim)s, %(worker)s, seed, 'running', '', '', statement_timestamp()
+FROM unnest(%(ids)s::bigint[], %(numbers)s::integer[], %(seeds)s::bigint[]) AS opened(id, number, seed)
+RETURNING generation_id, id, number, seed, started_at
+"""
 
 
 UNDERSTOOD = {"version": REQUEST_VERSION}
@@ -73,36 +94,46 @@ def derive_seed(study_seed: int, generation_id: int, attempt: int) -> int:
 def claim(model_key: str, limit: int, *, worker: str) -> list[Generation]:
     """Take up to `limit` queued rows of a base model, the most urgent first; empty when there are none.
 
-    All rows of a call share one `claim_id`. Each gets its Attempt in the same transaction; `attempts` is prefetched and
-    the last one, with its seed, is the new one.
+    All rows of a call share one `claim_id`. Each gets its Attempt in the same transaction, the last of its `history`.
     """
     claim_id = uuid.uuid4()
     parameters: dict[str, Any] = {"key": model_key, "limit": limit, "claim": claim_id, "lease": lease()} | UNDERSTOOD
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(GENERATION_CLAIM, parameters)
-            ids = [row[0] for row in cursor.fetchall()]
-        if not ids:
+            found = [(_claimed(values), study_seed, number) for *values, study_seed, number in cursor.fetchall()]
+        if not found:
             return []
-        _open_attempts(ids, claim_id, worker)
-        rows = list(Generation.objects.filter(pk__in=ids).order_by("need", "position", "pk"))
-        prefetch_related_objects(rows, "attempts")
+        rows = sorted((row for row, _, _ in found), key=lambda row: (row.need, row.position, row.pk))
+        again = [row for row, _, number in found if number > 1]
+        prefetch_related_objects(again, Prefetch("attempts", to_attr="history"))
+        numbers = {row.pk: (number, derive_seed(study_seed, row.pk, number)) for row, study_seed, number in found}
+        opened = _open_attempts(numbers, claim_id, worker[:120])
+    for row in rows:
+        row.history = [*(row.history if numbers[row.pk][0] > 1 else ()), opened[row.pk]]
     return rows
 
 
-def _open_attempts(ids: list[int], claim_id: uuid.UUID, worker: str) -> None:
-    numbers = Generation.objects.filter(pk__in=ids).order_by("pk").annotate(last=Max("attempts__number"))
-    Attempt.objects.bulk_create(
-        Attempt(
-            generation_id=pk,
-            number=(number := (last or 0) + 1),
-            claim_id=claim_id,
-            worker=worker[:120],
-            seed=derive_seed(study_seed, pk, number),
-            started_at=Now(),
-        )
-        for pk, last, study_seed in numbers.values_list("pk", "last", "study__seed")
-    )
+def _claimed(values: Sequence[Any]) -> Generation:
+    row = Generation.from_db(DEFAULT_DB_ALIAS, CLAIMED, values)
+    row.request = json.loads(row.request)
+    return row
+
+
+def _open_attempts(numbers: Mapping[int, tuple[int, int]], claim_id: uuid.UUID, worker: str) -> dict[int, Attempt]:
+    """Begin the attempts with these numbers and seeds; each by its generation."""
+    which, seeds = zip(*numbers.values(), strict=True)
+    given: dict[str, Any] = {"claim": claim_id, "worker": worker, "ids": list(numbers)}
+    given |= {"numbers": list(which), "seeds": list(seeds)}
+    with connection.cursor() as cursor:
+        cursor.execute(OPEN_ATTEMPTS, given)
+        return {
+            generation: Attempt(
+                pk=pk, generation_id=generation, number=number, claim_id=claim_id, worker=worker, seed=seed,
+                started_at=started_at,
+            )
+            for generation, pk, number, seed, started_at in cursor.fetchall()
+        }  # fmt: skip
 
 
 def held(claim_id: uuid.UUID, ids: Iterable[int]) -> QuerySet[Generation]:

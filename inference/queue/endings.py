@@ -1,19 +1,20 @@
 """How claims end: a text arrives with its whole ledger, or a try fails and the row goes back or fails for good.
 
-A batch is written by one UPDATE of generations and one of attempts. Both touch rows that exist and are still held by
-the claim, lock them in the order of their ids, and insert nothing: a worker that comes late changes nothing.
+A batch is written by one statement, generations and attempts. It touches rows that exist and are still held by the
+claim, locks them in the order of their ids, and inserts nothing: a worker that comes late changes nothing.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import uuid
 from collections.abc import Sequence, Set
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 
 from inference.models import Attempt
 from inference.queue.doorbell import tell_on_commit
@@ -80,18 +81,33 @@ Ending = tuple[uuid.UUID, Finished | Failed]
 """What became of a row, and the claim under which it was worked on."""
 
 LEDGER_COLUMNS = tuple(Ledger.__dataclass_fields__)
+TRIED_COLUMNS = tuple(Tried.__dataclass_fields__)
+# What JSON looks like where it holds a NUL or half a character (or, rarely, a whole one outside the basic plane).
+UNSTORABLE = re.compile(r"\\u(?:0000|d[89a-f])")
 
+# One statement ends a text and its try: either both are written or none.
 FENCED_SQL = """
-WITH given AS (SELECT * FROM {given}),
+WITH given AS MATERIALIZED (SELECT * FROM {given}),
 held AS MATERIALIZED (
     SELECT g.id FROM inference_generation AS g JOIN given USING (id)
     WHERE g.state = 'running' AND g.claim_id = given.claim_id
     ORDER BY g.id FOR UPDATE OF g
+),
+written AS (
+    UPDATE inference_generation AS g
+    SET claim_id = NULL, lease_until = NULL, {columns}
+    FROM held JOIN given USING (id) WHERE g.id = held.id AND g.state = 'running'
+    RETURNING g.id
+),
+tried AS (
+    UPDATE inference_attempt AS a
+    SET outcome = t.outcome, detail = t.detail, raw_text = t.raw_text, words = t.words,
+        completion_tokens = t.completion_tokens, finished_at = statement_timestamp()
+    FROM jsonb_populate_recordset(NULL::inference_attempt, %(tried)s::jsonb) AS t
+    WHERE a.generation_id = t.generation_id AND a.generation_id IN (SELECT id FROM written)
+        AND a.claim_id = t.claim_id AND a.outcome = 'running'
 )
-UPDATE inference_generation AS g
-SET claim_id = NULL, lease_until = NULL, {columns}
-FROM held JOIN given USING (id) WHERE g.id = held.id AND g.state = 'running'
-RETURNING g.id
+SELECT id FROM written ORDER BY id
 """
 FINISH_SQL = FENCED_SQL.format(
     given="jsonb_populate_recordset(NULL::inference_generation, %(rows)s::jsonb)",
@@ -105,14 +121,6 @@ FAIL_SQL = FENCED_SQL.format(
     "not_before = statement_timestamp() + given.delay_ms * interval '1 millisecond', "
     "finished_at = CASE WHEN given.state = 'failed' THEN statement_timestamp() END",
 )
-ATTEMPT_SQL = """
-UPDATE inference_attempt AS a
-SET outcome = given.outcome, detail = given.detail, raw_text = given.raw_text, words = given.words,
-    completion_tokens = given.completion_tokens, finished_at = statement_timestamp()
-FROM jsonb_populate_recordset(NULL::inference_attempt, %(rows)s::jsonb) AS given
-WHERE a.generation_id = given.generation_id AND a.generation_id = ANY(%(held)s) AND a.claim_id = given.claim_id
-    AND a.outcome = 'running'
-"""
 
 
 def finish(claim_id: uuid.UUID, arrived: Sequence[Finished]) -> list[int]:
@@ -128,11 +136,14 @@ def fail(claim_id: uuid.UUID, failed: Sequence[Failed]) -> list[int]:
 def end(endings: Sequence[Ending]) -> list[int]:
     """Store what became of rows of any claims; the ids really written.
 
-    Texts and tries without one are two transactions: each locks its rows in the order of their ids, as everybody does.
+    Texts and tries without one are a statement each, which locks its rows in the order of their ids, as everybody does.
     """
     arrived = [(claim, one) for claim, one in endings if isinstance(one, Finished)]
     failed = [(claim, one) for claim, one in endings if isinstance(one, Failed)]
-    texts = [{"id": one.generation_id, "claim_id": str(claim), **asdict(one.ledger)} for claim, one in arrived]
+    texts = [
+        {"id": one.generation_id, "claim_id": str(claim), **_columns(one.ledger, LEDGER_COLUMNS)}
+        for claim, one in arrived
+    ]
     again = {one.generation_id for _, one in failed if one.again}
     written = _end(FINISH_SQL, texts, arrived, frozenset())
     return written + _end(FAIL_SQL, [_failed(claim, one) for claim, one in failed], failed, again)
@@ -141,10 +152,10 @@ def end(endings: Sequence[Ending]) -> list[int]:
 def _end(sql: str, rows: list[dict[str, Any]], endings: Sequence[Ending], silent: Set[int]) -> list[int]:
     if not rows:
         return []
-    with transaction.atomic():
-        written = _write(sql, rows)
-        _write_attempts(written, endings)
-        tell_on_commit(pk for pk in written if pk not in silent)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"rows": _written(rows), "tried": _written([_tried(*ending) for ending in endings])})
+        written = [row[0] for row in cursor.fetchall()]
+    tell_on_commit(pk for pk in written if pk not in silent)
     _report_late(endings, written)
     return written
 
@@ -159,22 +170,19 @@ def _failed(claim_id: uuid.UUID, one: Failed) -> dict[str, Any]:
     }
 
 
-def _write(sql: str, rows: list[dict[str, Any]]) -> list[int]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, {"rows": json.dumps(_storable(rows))})
-        return sorted(row[0] for row in cursor.fetchall())
+def _tried(claim_id: uuid.UUID, one: Finished | Failed) -> dict[str, Any]:
+    row = {"generation_id": one.generation_id, "claim_id": str(claim_id), **_columns(one.tried, TRIED_COLUMNS)}
+    return row | {"detail": one.tried.detail[:500]}
 
 
-def _write_attempts(written: list[int], endings: Sequence[Ending]) -> None:
-    if not written:
-        return
-    rows = [
-        {"generation_id": one.generation_id, "claim_id": str(claim), **asdict(one.tried)} for claim, one in endings
-    ]
-    for row in rows:
-        row["detail"] = row["detail"][:500]
-    with connection.cursor() as cursor:
-        cursor.execute(ATTEMPT_SQL, {"held": written, "rows": json.dumps(_storable(rows))})
+def _columns(record: Ledger | Tried, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in names}
+
+
+def _written(rows: list[dict[str, Any]]) -> str:
+    """The rows as JSON that Postgres takes."""
+    written = json.dumps(rows)
+    return json.dumps(_storable(rows)) if UNSTORABLE.search(written) else written
 
 
 def _storable(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import unicodedata
 
 import pytest
@@ -10,7 +11,21 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from inference.contracts import Shot, Window
-from inference.normalise import _PROSE, Normalised, _clean, _parsed, _plain, normalise
+from inference.normalise import (
+    _HINTS,
+    _ONE_CHARACTER,
+    _ONE_WORD,
+    _PROSE,
+    Normalised,
+    _bare_words,
+    _clean,
+    _folded,
+    _is_degenerate,
+    _parsed,
+    _plain,
+    _told,
+    normalise,
+)
 from inference.prompts import description_target, fspo_prompt, fspo_target
 
 ANSWER = "A good neighbour listens. They lend a ladder and ask for nothing back."
@@ -282,6 +297,21 @@ def test_prose_is_read_without_a_parser_just_as_with_it(text: str) -> None:
 
 
 def test_some_prose_takes_the_short_way() -> None:
-    assert _PROSE.fullmatch("It is plain. Isn't it (nearly)?\n\n\"Yes\", 9 of 10 said; half-way/50%!\n")
+    assert _PROSE.fullmatch('It is plain. Isn\'t it (nearly)?\n\n"Yes", 9 of 10 said; half-way/50%!\n')
     others = ("- a", "a\n1. b", "a *b*", "# a", "a\n---", "a & b", "a | b", " a", "é", "`")
     assert not any(map(_PROSE.fullmatch, others))
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(sorted(_HINTS, key=str)), st.data())
+def test_whatever_a_pattern_finds_holds_one_of_its_hints(pattern: re.Pattern[str], data: st.DataObject) -> None:
+    text = data.draw(st.from_regex(pattern))
+    assert _told(pattern, text, _folded(text))
+
+
+@settings(max_examples=40)
+@given(st.one_of(st.from_regex(_ONE_CHARACTER), st.from_regex(_ONE_WORD)))
+@example("Ja, ja, JA ja-ja ja!")
+@example("é" * 20)
+def test_a_loop_is_found_by_the_look_at_its_words(text: str) -> None:
+    assert _is_degenerate(text, _bare_words(text))

@@ -14,7 +14,7 @@ from django.utils import timezone
 from inference import queue
 from inference.contracts import GenerationRequest, Shot
 from inference.models import Attempt, Generation, Need
-from inference.queue import Failed, Tried, claims
+from inference.queue import Failed, Tried, asking, claims
 from inference.queue.claims import derive_seed
 from tests.inference.cast import MODEL, REQUEST, a_person, a_study, orders
 from tests.inference.ledger import Outcome, State, claim_one, fence
@@ -40,6 +40,16 @@ def test_the_row_holds_the_whole_request() -> None:
     row = Generation.objects.get(pk=generation_id)
     assert GenerationRequest.from_json(row.request) == REQUEST
     assert (row.model_key, row.purpose, row.context_hash) == (MODEL.key, "answer", REQUEST.context_hash)
+
+
+def test_a_new_row_is_what_the_model_says_but_for_its_order() -> None:
+    study = a_study()
+    (order,) = orders(study, 1, owner=a_person(study), need=Need.STOCK)
+    (generation_id,) = queue.request_many([replace(order, position=3)])
+    row, plain = Generation.objects.get(pk=generation_id), Generation()
+    assert (row.need, row.position, row.adapter) == (Need.STOCK, 3, "")
+    others = {field.attname for field in Generation._meta.concrete_fields} - {*asking.GIVEN, "id", "queued_at"}
+    assert {name: getattr(row, name) for name in others} == {name: getattr(plain, name) for name in others}
 
 
 def test_rows_of_two_people_are_never_shared_and_replicates_are_rows_of_their_own() -> None:
@@ -110,6 +120,7 @@ def test_a_claim_writes_fence_lease_and_attempt() -> None:
     assert row.started_at is not None
     assert attempt.claim_id == row.claim_id
     assert attempt.seed == derive_seed(11, generation_id, 1)
+    assert row.history == [attempt]
     assert queue.claim(MODEL.key, 1, worker="grace") == []
 
 
@@ -129,7 +140,10 @@ def test_a_row_that_backs_off_is_left_alone_until_its_time() -> None:
     assert queue.waiting_keys() == []
     Generation.objects.update(not_before=timezone.now())
     assert queue.waiting_keys() == [MODEL.key]
-    assert claim_one().pk == generation_id
+    again = claim_one()
+    assert again.pk == generation_id
+    assert again.history == list(Attempt.objects.filter(generation_id=generation_id))
+    assert [(one.number, one.outcome) for one in again.history] == [(1, Outcome.TRANSIENT), (2, Outcome.RUNNING)]
 
 
 def test_seeds_are_63_bits_and_differ_by_study_generation_and_attempt() -> None:
