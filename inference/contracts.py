@@ -127,13 +127,17 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """One row of an engine call: prompt, decoding, and the seed that alone decides its randomness."""
+    """One row of an engine call: prompt, decoding, and the seed that alone decides its randomness.
+
+    `urgency` orders rows that wait inside an engine, the lowest first; it never changes a text.
+    """
 
     id: str
     prompt: Prompt
     sampling: Sampling
     seed: int
     adapter: str | None = None
+    urgency: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,6 @@ logger = logging.getLogger(__name__)
 
 # Endings that come this close together are written together.
 GATHER_S = 0.05
-# Beside those at work, this share of an engine's places is aboard: it has the next row before one ends.
-AHEAD = 8
 
 Answer = Future[Completion | InferenceError]
 
@@ -63,8 +61,7 @@ class Flight:
     def room(self) -> int:
         """How many more rows may come aboard."""
         self.hung[:] = [answer for answer in self.hung if not answer.done()]
-        places = self.engine.slots + self.engine.slots // AHEAD
-        return max(0, places - len(self) - len(self.hung))
+        return max(0, self.engine.slots + self.engine.ahead - len(self) - len(self.hung))
 
     def claims(self) -> dict[uuid.UUID, list[int]]:
         """The rows held by claim: what leases are renewed for, and what a stopping process gives back."""

@@ -38,6 +38,7 @@ TRIES_WITHOUT_WINDOW = 3
 MISSED = (Outcome.WINDOW_MISSED, Outcome.RATIO_MISSED)
 TEXTUAL = (Outcome.EMPTY, Outcome.TRUNCATED, Outcome.DEGENERATE, *MISSED)
 LONGEST_DELAY_S = 60.0
+FURTHEST = 10_000  # positions that an engine tells apart within one need
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,9 @@ def job_of(engine: Engine, row: Generation) -> Job:
 
 def engine_request(job: Job) -> EngineRequest:
     """What the engine is asked for."""
-    request = job.request
-    return EngineRequest(str(job.generation.pk), job.prompt, request.sampling, job.seed, request.adapter)
+    request, row = job.request, job.generation
+    urgency = row.need * FURTHEST + min(row.position, FURTHEST - 1)
+    return EngineRequest(str(row.pk), job.prompt, request.sampling, job.seed, request.adapter, urgency)
 
 
 def attempts_of(generation: Generation) -> list[Attempt]:

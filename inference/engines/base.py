@@ -60,6 +60,10 @@ class Engine(Protocol):
 class StreamingEngine(Engine, Protocol):
     """An engine that batches by itself whatever is at work in it."""
 
+    @property
+    def ahead(self) -> int:
+        """How many rows it takes beyond its slots; it starts the most urgent of them as soon as a slot is free."""
+
     def begin(self, request: EngineRequest) -> Future[Completion | InferenceError]:
         """Take a row in and return at once; what `generate` would say of it comes later. Raises nothing."""
 

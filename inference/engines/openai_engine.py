@@ -55,6 +55,7 @@ class OpenAIEngine:
     """Requests to one model behind one or several servers, as many at once as `slots`."""
 
     alive = True
+    ahead = 0
 
     def __init__(self, spec: ModelSpec, servers: Servers, facts: EngineFacts, slots: int, tokenizes: bool) -> None:
         self.facts, self.slots = facts, slots

@@ -221,6 +221,8 @@ class ScriptedEngine:
 class StreamingScriptedEngine(ScriptedEngine):
     """The scripted engine as one that batches by itself: a thread a place."""
 
+    ahead = 0
+
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__(options)
         self._pool = ThreadPoolExecutor(max(1, self.slots), thread_name_prefix="scripted")

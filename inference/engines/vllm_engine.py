@@ -69,7 +69,8 @@ class VllmEngine:
     def __init__(
         self, loop: Loop, prompting: Prompting, facts: EngineFacts, slots: int, options: dict[str, Any]
     ) -> None:
-        self.facts, self.slots = facts, slots
+        # Beyond the slots: rows that vLLM starts in the step in which others end, together where those end together.
+        self.facts, self.slots, self.ahead = facts, slots, slots // 2
         self._loop, self._prompting = loop, prompting
         self._lora, self._endless = bool(options.get("lora")), bool(options.get("ignore_end"))
         self._adapters: dict[str, tuple[int, str]] = {}
@@ -101,7 +102,9 @@ class VllmEngine:
         try:
             check_sampling(request.sampling)
             ids = self._prompting.room(request.prompt, request.sampling.max_tokens, self.facts.max_context)
-            found = self._loop.submit(ids, self.params(request), self._adapter(request.adapter))
+            found = self._loop.submit(
+                ids, self.params(request), self._adapter(request.adapter), urgency=request.urgency
+            )
         except InferenceError as error:
             answer.set_result(error)
         else:
@@ -194,6 +197,7 @@ def load(spec: ModelSpec, *, bundled_root: Path) -> VllmEngine:
         "max_model_len": context,
         "max_num_seqs": slots,
         "enable_prefix_caching": True,
+        "scheduling_policy": "priority",
         "enable_lora": bool(options.get("lora", False)),
         "max_loras": ADAPTERS,
         "load_format": "safetensors",

@@ -22,6 +22,7 @@ class _Row:
     tokens: list[int]
     params: Any
     adapter: Any
+    urgency: int
     future: Future[Any]
 
 
@@ -41,9 +42,9 @@ class Loop(threading.Thread):
         self._closed = ""
         self.start()
 
-    def submit(self, tokens: list[int], params: Any, adapter: Any = None) -> Future[Any]:
+    def submit(self, tokens: list[int], params: Any, adapter: Any = None, *, urgency: int = 0) -> Future[Any]:
         """vLLM's RequestOutput of a row, once it is whole; the future holds a typed error otherwise."""
-        row = _Row(str(next(self._numbers)), tokens, params, adapter, Future())
+        row = _Row(str(next(self._numbers)), tokens, params, adapter, urgency, Future())
         with self._closing:
             if self._closed:
                 row.future.set_exception(TransientError(self._closed))
@@ -87,7 +88,13 @@ class Loop(threading.Thread):
 
     def _add(self, row: _Row) -> None:
         try:
-            self._engine.add_request(row.number, {"prompt_token_ids": row.tokens}, row.params, lora_request=row.adapter)
+            self._engine.add_request(
+                row.number,
+                {"prompt_token_ids": row.tokens},
+                row.params,
+                lora_request=row.adapter,
+                priority=row.urgency,
+            )
         except Exception as error:  # what vLLM says about this very row
             row.future.set_exception(PermanentError(f"vLLM refuses the request: {error}"))
             return

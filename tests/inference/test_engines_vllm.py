@@ -102,6 +102,17 @@ def test_greedy_texts_are_those_of_transformers(vllm: Any, reference: Any) -> No
     assert sum(same) >= 15  # a tie within rounding may go either way
 
 
+def test_whoever_is_more_urgent_overtakes_those_that_wait_inside(vllm: Any) -> None:
+    patient = [replace(one, sampling=Sampling(0.7, 0.95, 4), urgency=5) for one in requests(prompts(15, 11))]
+    ended: list[str] = []
+    begun = [vllm.begin(one) for one in [*patient, replace(patient[0], id="urgent", urgency=0)]]
+    for answer in begun:
+        answer.add_done_callback(lambda done: ended.append(done.result().id))
+    texts([answer.result() for answer in begun])
+    assert len(patient) > 2 * vllm.slots
+    assert ended.index("urgent") < ended.index(patient[-1].id)
+
+
 def test_a_text_is_the_same_alone_in_a_batch_and_from_several_threads(vllm: Any) -> None:
     asked = requests(prompts(4, 4))
     together = texts(vllm.generate(asked))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from inference import queue
+from inference import queue, verdicts
 from inference.contracts import Completion, EngineRequest, GenerationRequest
 from inference.engines.base import StreamingEngine
 from inference.engines.scripted import ScriptedEngine, StreamingScriptedEngine
@@ -19,7 +19,7 @@ from inference.flight import Flight
 from inference.models import Attempt, Generation, Need
 from inference.prompts import build
 from inference.runner import Runner
-from tests.inference.cast import a_person, a_study, orders
+from tests.inference.cast import MODEL, a_person, a_study, orders
 from tests.inference.drained import Outcome, State, ask, drain, outcomes, scripted, skip_back_off, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_bells")]
@@ -61,6 +61,20 @@ def test_the_engine_is_kept_full_but_never_given_more_than_its_places() -> None:
     Runner(load=lambda spec: Counting(spec.options)).drain(key)
     assert most[0] == 8
     assert Generation.objects.filter(pk__in=ids, state=State.READY).count() == 60
+
+
+def test_an_engine_that_puts_rows_in_order_itself_has_some_at_hand() -> None:
+    class Ordering(StreamingScriptedEngine):
+        ahead = 3
+
+    engine, study = Ordering({"slots": 4}), a_study()
+    assert Flight(engine).room == 7
+    queue.request_many(orders(study, 2, owner=a_person(study)))
+    queue.raise_need([Generation.objects.latest("pk").pk], Need.WAITING)
+    waiting, patient = (
+        verdicts.engine_request(verdicts.job_of(engine, row)) for row in queue.claim(MODEL.key, 2, worker="w")
+    )
+    assert waiting.urgency < patient.urgency
 
 
 @contextmanager
