@@ -5,8 +5,8 @@
 Sections: `throughput` (through Django, Celery and vLLM; the same prompts given at once to vLLM's offline engine; one at
 a time; the transformers engine), `cost` (CPU a generation, scripted engine), `growth` (generations a second with 1,000,
 10,000 and 100,000 rows in the table), `waits` (50 simulated participants at once take the demo study, answered by vLLM,
-at 20 s a pair). All of them without a name. Its own Postgres and Redis in a temporary folder. On a GPU the same
-commands use it; `--model` takes another model folder there.
+at 20 s a pair), `decoding` (our decode loop and transformers' own continuous batching). All of them without a name. Its
+own Postgres and Redis in a temporary folder. On a GPU the same commands use it; `--model` takes another model folder.
 
 The clock tells the truth on a quiet machine alone. On a busy one compare tokens per second of CPU time: Palate's cover
 everything that is ours, Postgres and Redis too, the others' just their own process.
@@ -35,6 +35,7 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
+from bench_decoding import decoding  # noqa: E402
 from bench_waits import waits  # noqa: E402
 from bench_web import cpu_of  # noqa: E402
 
@@ -45,11 +46,12 @@ from studyapp.processes import end  # noqa: E402
 BUNDLED = "bundled:palate-1"
 ALONE = 24  # requests made one after another
 TRANSFORMERS = 176  # requests of the transformers engine's run
+DECODED = 4  # people of the decoding section
 GROWTH = (1_000, 10_000, 100_000)
 GROWTH_BATCH = 1_000
 LIMIT_S = 6_000
 RESTING = 0.05  # CPU seconds a second
-SECTIONS = ("throughput", "cost", "growth", "waits")
+SECTIONS = ("throughput", "cost", "growth", "waits", "decoding")
 Figures = dict[str, Any]
 
 
@@ -225,6 +227,8 @@ def measured_apart(which: str, given: Sequence[GenerationRequest]) -> Figures:
 
     bundled = ROOT / "inference" / "bundled"
     asked = engine_requests(given)
+    if which == "decoding":
+        return decoding(load_engine(ModelSpec("transformers", given[0].model.source), bundled_root=bundled), asked)
     engine: Any = load_engine(given[0].model, bundled_root=bundled)
     if which == "alone":
         engine.generate(asked[:1])
@@ -366,6 +370,11 @@ ROWS = (
     ("  95 %", "first_wait_p95_s", "<= 2"),
     ("s of waiting in all, median", "wait_in_all_median_s", None),
     ("  95 %", "wait_in_all_p95_s", None),
+    *(
+        (f"tokens/s of {way}, {choice}, by CPU time", f"{way}_{choice}_tokens_cpu_s", None)
+        for choice in ("greedy", "sampled")
+        for way in ("own_loop", "generate_batch")
+    ),
 )
 
 
@@ -395,7 +404,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--crowd", type=int, default=50, help="people of the waits section")
     parser.add_argument("--think", type=float, default=20, help="their seconds a pair")
-    parser.add_argument("--apart", choices=["offline", "alone", "waits"], help=argparse.SUPPRESS)
+    parser.add_argument("--apart", choices=["offline", "alone", "waits", "decoding"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.apart == "waits":
         print(json.dumps(waits(options.crowd, options.think, options.model)))
@@ -421,6 +430,9 @@ def main() -> None:
             figures |= cost(options, Path(folder), servers)
         if "growth" in wanted:
             figures |= growth(options, Path(folder))
+    if "decoding" in wanted:
+        some = requests_of(DECODED, options.answers, options.tokens, ModelSpec("transformers", options.model))
+        figures |= apart("decoding", options, [request for requests in some for request in requests])
     if "waits" in wanted:
         figures |= apart("waits", options, [])
     print(table(figures))
