@@ -57,6 +57,7 @@ from inference.world.forms import DOMAINS
 TOKENIZER_TEXTS = 4000
 INITIAL_SPREAD = 0.04  # twice the library's: attention in so narrow a model otherwise starts uniform and stays so long
 DONE = "stage.json"
+DIGEST = "digest"  # of the recipe's stage, beside the trainer's checkpoints
 
 
 # ------------------------------------------------------------------------------------------------- what is trained
@@ -252,7 +253,7 @@ def run_stage(recipe: Recipe, stage: Stage, users: dict[str, list[Labelled]], ou
     context = int(model.config.max_position_embeddings)
     rows = Rows(stage, recipe.seed, tokenizer, context, users.get("train", ()))
     held_out = Rows(stage, recipe.seed + 1, tokenizer, context, users.get("held_out", ()))
-    work = out / f".{stage.name}"
+    work = own_folder(out / f".{stage.name}", recipe.digest_of(stage))
     build = sft_trainer if stage.kind in ("grow", "sft") else ipo_trainer
     trainer = build(recipe, stage, rows, held_out, model, work)
     trainer.add_callback(MetricsFile(out / "metrics.jsonl", stage.name))
@@ -263,6 +264,17 @@ def run_stage(recipe: Recipe, stage: Stage, users: dict[str, list[Labelled]], ou
     if trainer.is_world_process_zero():
         finish(recipe, stage, saved, work, out)
     trainer.accelerator.wait_for_everyone()
+
+
+def own_folder(work: Path, digest: str) -> Path:
+    """Where a stage keeps its checkpoints, emptied of another recipe's: a run goes on from its own alone."""
+    PartialState().wait_for_everyone()
+    if PartialState().is_main_process and (not (work / DIGEST).is_file() or (work / DIGEST).read_text() != digest):
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        (work / DIGEST).write_text(digest)
+    PartialState().wait_for_everyone()
+    return work
 
 
 def last_whole_checkpoint(work: Path) -> str | None:

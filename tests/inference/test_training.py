@@ -17,7 +17,7 @@ from inference.prompts import PREFERRED_HEADING
 from inference.training import metrics
 from inference.training.recipe import Recipe, RecipeError, load_recipe
 from inference.training.tokenizer import END, train_tokenizer
-from inference.training.train import last_whole_checkpoint, main, tokenizer_texts
+from inference.training.train import last_whole_checkpoint, main, own_folder, tokenizer_texts
 from inference.world import DOMAINS, draw_plan, draw_question, write
 from tests.inference.training_data import PREFERENCE_STAGES, TINY, save_both_groups
 
@@ -196,6 +196,15 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
     steps = [line["step"] for line in metrics.read(tmp_path / "out" / "metrics.jsonl")["plain"]]
     assert max(steps) == 200
     assert steps.count(25) == 1
+
+
+def test_checkpoints_of_another_recipe_are_not_gone_on_from(tmp_path: Path) -> None:
+    """A run that ends between giving a stage its name and tidying up leaves them behind."""
+    work = own_folder(tmp_path / ".plain", "one")
+    (work / "checkpoint-50").mkdir()
+    (work / "checkpoint-50" / "trainer_state.json").write_text("{}")
+    assert last_whole_checkpoint(own_folder(work, "one")) == str(work / "checkpoint-50")
+    assert last_whole_checkpoint(own_folder(work, "other")) is None
 
 
 def test_a_checkpoint_whose_writing_was_cut_off_is_not_gone_on_from(tmp_path: Path) -> None:
