@@ -153,10 +153,14 @@ class MetricsFile(TrainerCallback):
                 file.write(json.dumps(line) + "\n")
 
 
+def the_processes() -> PartialState:
+    """The processes that train together; whoever asks first decides on what they run."""
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
 def common_settings(recipe: Recipe, stage: Stage, work: Path) -> dict[str, Any]:
     """The trainer's settings that every kind of stage shares. Rows are used once, in order, and never cut."""
-    processes = PartialState(cpu=not torch.cuda.is_available()).num_processes
-    steps = max(1, stage.rows // (stage.batch * processes))
+    steps = max(1, stage.rows // (stage.batch * the_processes().num_processes))
     return {
         "output_dir": str(work),
         "per_device_train_batch_size": stage.batch,
@@ -221,7 +225,7 @@ def ipo_trainer(recipe: Recipe, stage: Stage, rows: Rows, held_out: Rows, model:
             loss_type=["ipo"],
             beta=stage.beta or 0.0,
             # Several processes would look for the figures in each other's temporary folders: they keep the reference.
-            precompute_ref_log_probs=adapter is None and PartialState().num_processes == 1,
+            precompute_ref_log_probs=adapter is None and the_processes().num_processes == 1,
             precompute_ref_batch_size=stage.batch,
         ),
         train_dataset=as_pairs(examples),
@@ -268,12 +272,12 @@ def run_stage(recipe: Recipe, stage: Stage, users: dict[str, list[Labelled]], ou
 
 def own_folder(work: Path, digest: str) -> Path:
     """Where a stage keeps its checkpoints, emptied of another recipe's: a run goes on from its own alone."""
-    PartialState().wait_for_everyone()
-    if PartialState().is_main_process and (not (work / DIGEST).is_file() or (work / DIGEST).read_text() != digest):
+    processes = the_processes()
+    if processes.is_main_process and (not (work / DIGEST).is_file() or (work / DIGEST).read_text() != digest):
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         (work / DIGEST).write_text(digest)
-    PartialState().wait_for_everyone()
+    processes.wait_for_everyone()
     return work
 
 
