@@ -141,14 +141,13 @@ def _predicates(idea: Idea) -> Sequence[str]:
 
 
 def _row(kind: Kind, user: User, context: Sequence[Shot], question: Question, stray: float, rng: random.Random) -> Row:
-    if kind == "describe":
-        return Row(fspo_prompt(question.text, context, rationale=True), description_target(describe(user)))
     described = kind == "described"
     plan = style_of(user, rng, stray) if context or described else draw_plan(user.domain, rng)
-    prompt = fspo_prompt(
-        question.text, context, rationale=described and bool(context), description=describe(user) if described else None
-    )
-    return Row(prompt, fspo_target(write(question, plan, rng)), question.subject.name)
+    told = describe(user) if described else None
+    prompt = fspo_prompt(question.text, context, rationale=kind != "answer" and bool(context), description=told)
+    answer = fspo_target(write(question, plan, rng))
+    target = description_target(describe(user)) + answer if kind == "describe" else answer
+    return Row(prompt, target, question.subject.name)
 
 
 def ask(domain: str, rng: random.Random) -> Question:

@@ -1,5 +1,8 @@
 """RAT's first step as preference pairs: of several descriptions sampled for one user, the one closest to the gold one
 is preferred to the one farthest from it.
+
+Both are followed by the answer that the user preferred: a model whose examples ended with their descriptions would end
+there too, and never come to the second step.
 """
 
 from __future__ import annotations
@@ -8,7 +11,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from inference.prompts import DESCRIPTION_HEADING, description_target
+from inference.prompts import DESCRIPTION_HEADING, PREFERRED_HEADING, description_target
 from inference.training.fewshot import Example
 
 MAX_TOKENS = 64
@@ -26,7 +29,7 @@ def closeness(text: str, gold: str) -> float:
 
 
 def pairs(examples: Sequence[Example], sampler: Sampler, samples: int) -> list[Example]:
-    """For each example of kind `describe` (its `chosen` is the gold description), the closest sampled description
+    """For each example of kind `describe` (its `chosen` begins with the gold description), the closest sampled one
     against the farthest. Examples whose samples are all equally close are left out: nothing is preferred.
     """
     texts = sampler([example.prompt for example in examples for _ in range(samples)])
@@ -36,8 +39,9 @@ def pairs(examples: Sequence[Example], sampler: Sampler, samples: int) -> list[E
         gold = _body(example.chosen)
         ranked = sorted(said - {""}, key=lambda text: (closeness(text, gold), text))
         if len(ranked) > 1 and closeness(ranked[0], gold) < closeness(ranked[-1], gold):
-            chosen, rejected = description_target(ranked[-1]), description_target(ranked[0])
-            found.append(Example(example.prompt, chosen, rejected, example.shots))
+            answer = PREFERRED_HEADING + example.chosen.partition(PREFERRED_HEADING)[2]
+            closest, farthest = (description_target(text) + answer for text in (ranked[-1], ranked[0]))
+            found.append(Example(example.prompt, closest, farthest, example.shots))
     return found
 
 

@@ -18,7 +18,8 @@ from inference.prompts import description_target, fspo_prompt, fspo_target
 from inference.training.preferences import Labelled
 
 Kind = Literal["answer", "describe", "described"]
-"""What is asked: an answer; a description (RAT's first step); an answer given the description (second step, oracle)."""
+"""What is asked: an answer; a description and then the answer (RAT's two steps, and the description is where the first
+ends); an answer given the description (second step, oracle)."""
 
 IGNORED = -100
 
@@ -71,7 +72,7 @@ def _draw(user: Labelled, shots: int, rng: random.Random) -> tuple[list[Shot], S
 def _example(user: Labelled, kind: Kind, shots: Sequence[Shot], asked: Shot) -> Example:
     if kind == "describe":
         prompt = fspo_prompt(asked.question, shots, rationale=True)
-        return Example(prompt, description_target(user.description), "", len(shots))
+        return Example(prompt, description_target(user.description) + fspo_target(asked.preferred), "", len(shots))
     # In training as in serving, RAT's second step asks with the rationale's task line; without shots it is the oracle.
     described = kind == "described"
     prompt = fspo_prompt(

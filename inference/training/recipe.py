@@ -109,7 +109,7 @@ class Stage(_Strict):
     `kind` is `grow` (rows of the world, from nothing), `sft` (preferred answers after shots), `ipo` (preferred against
     dispreferred ones) or `rat` (ipo with pairs of sampled descriptions). `start` names an earlier stage (the one
     before, if left out). `rows` counts examples, `batch` rows a step. `beta` is IPO's, for summed log-probabilities.
-    `names_anew`: the embeddings of the world's names begin again, for a model whose rows have named nothing so far.
+    `words_anew`: names and clauses of descriptions begin again, for a model whose rows have had none so far.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
@@ -126,7 +126,7 @@ class Stage(_Strict):
     beta: float | None = Field(default=None, gt=0)
     held_out_rows: int = Field(default=0, ge=0)
     descriptions: int = Field(default=4, ge=2)
-    names_anew: bool = False
+    words_anew: bool = False
     parts: list[Part] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -16,8 +16,12 @@ def sample(
     temperature: float,
     max_tokens: int,
     batch: int = 64,
+    stops: Sequence[str] = (),
 ) -> list[str]:
-    """One sampled continuation a prompt, in their order. Prompts are batched by length; torch's global seed decides."""
+    """One sampled continuation a prompt, in their order, up to its end or the first of `stops`, which is kept.
+
+    Prompts are batched by length; torch's global seed decides.
+    """
     texts = [""] * len(prompts)
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     side, tokenizer.padding_side = tokenizer.padding_side, "left"
@@ -34,6 +38,7 @@ def sample(
                 temperature=temperature,
                 top_k=0,
                 max_new_tokens=max_tokens,
+                **({"stop_strings": list(stops), "tokenizer": tokenizer} if stops else {}),
             )
         for index, tokens in zip(chosen, output[:, encoded["input_ids"].shape[1] :], strict=True):
             texts[index] = str(tokenizer.decode(tokens, skip_special_tokens=True))

@@ -17,9 +17,14 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast
 
 from inference import prompts
-from inference.world.forms import FORMS, Idea, ideas
+from inference.world.forms import EXPLANATIONS, FORMS, OPEN, REVIEWS, Idea, ideas
 from inference.world.forms_users import LEVEL_CLAUSES, OPENING, REVIEW_CLAUSES, VIEW_CLAUSES
 from inference.world.subjects import ASKED, SUBJECTS, Subject
+
+
+class ForeignTokenizerError(ValueError):
+    """The tokenizer cuts the phrases of the synthetic world into pieces; the message says which phrase."""
+
 
 END, PAD = "<|end|>", "<|pad|>"
 LAYOUT = (
@@ -50,27 +55,48 @@ def phrases() -> tuple[str, ...]:
 
 
 def name_tokens(tokenizer: Any) -> dict[int, Subject]:
-    """Token -> subject: a name within a sentence is one token."""
-    numbers = tokenizer([f" {subject.name}" for subject in SUBJECTS], add_special_tokens=False)["input_ids"]
-    return {token: subject for (token,), subject in zip(numbers, SUBJECTS, strict=True)}
+    """Token -> subject: a name within a sentence is one token. Raises ForeignTokenizerError where it is not."""
+    return {_only(subject.name, tokenizer): subject for subject in SUBJECTS}
 
 
 def phrase_tokens(tokenizer: Any) -> dict[int, Idea]:
-    """Token -> idea, for the phrases that say one. Raises ValueError when one is no single token."""
-    found: dict[int, Idea] = {}
-    for idea in ideas():
-        for phrase in FORMS[idea.domain][idea.aspect].predicates[idea.value]:
-            numbers = tokenizer(f" {phrase}", add_special_tokens=False)["input_ids"]
-            if len(numbers) != 1:
-                raise ValueError(f"the tokenizer cuts {phrase!r} into {len(numbers)} tokens: it is not of this world")
-            found[numbers[0]] = idea
-    return found
+    """Token -> idea, for the phrases that say one. Raises ForeignTokenizerError when one is no single token."""
+    return {
+        _only(phrase, tokenizer): idea
+        for idea in ideas()
+        for phrase in FORMS[idea.domain][idea.aspect].predicates[idea.value]
+    }
+
+
+def clause_tokens(tokenizer: Any) -> dict[int, list[Idea]]:
+    """Token -> the ideas that its reader likes, for the clauses of descriptions; how long a review is, is no idea.
+
+    Raises ForeignTokenizerError when a clause is no single token.
+    """
+    told: dict[str, list[Idea]] = {}
+    for (respect, sign), clause in REVIEW_CLAUSES.items():
+        told[clause] = [one for one in ideas() if (one.domain, respect, one.value) == (REVIEWS, "valence", sign)]
+    for level, clause in LEVEL_CLAUSES.items():
+        told[clause] = [one for one in ideas() if (one.domain, one.value) == (EXPLANATIONS, level)]
+    for (aspect, view), clause in VIEW_CLAUSES.items():
+        told[clause] = [Idea(OPEN, aspect, view)]
+    return {_only(clause, tokenizer): liked for clause, liked in told.items()}
 
 
 @cache
 def idea_tokens(tokenizer: Any) -> frozenset[int]:
-    """The tokens that say an idea; see `phrase_tokens`."""
-    return frozenset(phrase_tokens(tokenizer))
+    """The tokens that say an idea of an answer or of a description."""
+    return frozenset({*phrase_tokens(tokenizer), *clause_tokens(tokenizer)})
+
+
+def _only(phrase: str, tokenizer: Any) -> int:
+    numbers = tokenizer(f" {phrase}", add_special_tokens=False)["input_ids"]
+    if len(numbers) != 1:
+        raise ForeignTokenizerError(
+            f"the tokenizer cuts {phrase!r} into {len(numbers)} tokens: it is not of the synthetic world, so leave "
+            "`words_anew` and `learn` out of the stages, or take a model that was grown from nothing"
+        )
+    return int(numbers[0])
 
 
 def train_tokenizer(texts: Iterable[str], *, vocabulary: int, context: int) -> PreTrainedTokenizerFast:

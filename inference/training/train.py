@@ -38,9 +38,10 @@ from transformers import (
 from transformers.trainer import TRAINER_STATE_NAME
 from trl import DPOConfig, SFTConfig
 
+from inference.prompts import DESCRIPTION_STOPS
 from inference.training import descriptions
 from inference.training.curriculum import ask
-from inference.training.embeddings import begin_alike, begin_names
+from inference.training.embeddings import begin_alike, begin_words
 from inference.training.fewshot import Example, TooLongError
 from inference.training.ipo import FewShotIPO
 from inference.training.labelled import LabelledSFT
@@ -50,7 +51,7 @@ from inference.training.preferences import Labelled, PreferenceError, load
 from inference.training.recipe import Recipe, RecipeError, Shape, Stage, load_recipe
 from inference.training.rows import Rows, as_pairs, lazily
 from inference.training.sampling import sample
-from inference.training.tokenizer import train_tokenizer
+from inference.training.tokenizer import ForeignTokenizerError, train_tokenizer
 from inference.world.answers import draw_plan, write
 from inference.world.forms import DOMAINS
 
@@ -242,7 +243,12 @@ def with_sampled_descriptions(
     asked = [example for example in examples if not example.rejected]
     print(f"  sampling {stage.descriptions} descriptions for each of {len(asked)} users' shots")
     sampler = partial(
-        sample, model, tokenizer, temperature=descriptions.TEMPERATURE, max_tokens=descriptions.MAX_TOKENS
+        sample,
+        model,
+        tokenizer,
+        temperature=descriptions.TEMPERATURE,
+        max_tokens=descriptions.MAX_TOKENS,
+        stops=DESCRIPTION_STOPS,
     )
     found = iter(descriptions.pairs(asked, sampler, stage.descriptions))
     kept = [example if example.rejected else next(found, None) for example in examples]
@@ -252,8 +258,8 @@ def with_sampled_descriptions(
 def run_stage(recipe: Recipe, stage: Stage, users: dict[str, list[Labelled]], out: Path) -> None:
     """Train one stage and save its checkpoint under its name, whole or not at all."""
     model, tokenizer = starting_point(recipe, stage, out)
-    if stage.names_anew:
-        begin_names(model, tokenizer, recipe.seed)
+    if stage.words_anew:
+        begin_words(model, tokenizer, recipe.seed)
     context = int(model.config.max_position_embeddings)
     rows = Rows(stage, recipe.seed, tokenizer, context, users.get("train", ()))
     held_out = Rows(stage, recipe.seed + 1, tokenizer, context, users.get("held_out", ()))
@@ -369,7 +375,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.preferences is not None:
             recipe = recipe.model_copy(update={"preferences": options.preferences})
         train(recipe.scaled(options.scale), options.out)
-    except (RecipeError, PreferenceError, TooLongError) as error:
+    except (RecipeError, PreferenceError, TooLongError, ForeignTokenizerError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

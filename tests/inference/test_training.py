@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from inference.prompts import PREFERRED_HEADING
 from inference.training import metrics
@@ -101,6 +102,21 @@ def test_a_missing_base_model_is_named(tmp_path: Path, capsys: pytest.CaptureFix
     )
     assert main([str(recipe_file(tmp_path, text)), str(tmp_path / "out"), "--threads", "1"]) == 1
     assert "none: holds no model (config.json is missing)" in capsys.readouterr().err
+
+
+def test_phrases_of_the_world_need_its_tokenizer(
+    tmp_path: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = tmp_path / "foreign"
+    AutoModelForCausalLM.from_pretrained(trained / "out" / "plain").save_pretrained(base)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator([], trainers.BpeTrainer(special_tokens=[END], initial_alphabet=letters))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END).save_pretrained(base)
+    text = f'seed = 1\n[model]\nbase = "{base}"\n{STAGE.format(kind="grow")}words_anew = true\n{PARTS}'
+    assert main([str(recipe_file(tmp_path, text)), str(tmp_path / "out"), "--threads", "1"]) == 1
+    assert "leave `words_anew` and `learn` out of the stages" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------------------------------------------------- stages

@@ -98,9 +98,10 @@ def test_descriptions_are_asked_for_and_given_as_in_serving(users: list[Labelled
     user = users[0]
     asked = draw_example(user, "describe", 2, random.Random(1), any_fits)
     assert "Generate a user description based on the examples above." in asked.prompt
-    assert asked.chosen == description_target(user.description)
     given = draw_example(user, "described", 2, random.Random(1), any_fits)
     assert given.prompt == asked.prompt + description_target(user.description)
+    # A description is followed by the answer, in training as in serving, where it is only a first step.
+    assert asked.prompt + asked.chosen == given.prompt + given.chosen
     oracle = draw_example(user, "described", 0, random.Random(1), any_fits)
     assert oracle.prompt.startswith("# Task\nGenerate a response to the following question.\n")
     assert oracle.prompt.endswith(description_target(user.description))
@@ -165,6 +166,14 @@ def test_forcing_shows_the_users_own_style_against_its_opposite(tokenizer: Any) 
     rows = rows_of(stage, [], tokenizer)
     assert rows.grown(0) == rows.grown(0) != rows.grown(1)
     assert Part(share=1, shots=[1]).forced == (0.0, 0.0)
+
+
+def test_a_grown_description_is_followed_by_the_answer_and_does_not_end_the_row() -> None:
+    row = draw_row("describe", 2, Ease(), random.Random(1))
+    description, heading, answer = row.target.partition(PREFERRED_HEADING)
+    assert description.startswith("## User Description\nThis reader ")
+    assert heading
+    assert answer.strip()
 
 
 def test_a_sketch_says_every_idea_in_a_phrase_and_names_nothing() -> None:
@@ -297,11 +306,13 @@ def test_closeness_is_one_for_the_same_words_and_zero_for_none() -> None:
 
 def test_the_description_closest_to_the_gold_one_is_preferred() -> None:
     gold = "This reader is moved by stories and wants a next step."
-    examples = [Example("prompt", description_target(gold), "", 2)] * 3
+    answer = fspo_target("It is fine.")
+    examples = [Example("prompt", description_target(gold) + answer, "", 2)] * 3
     near, far = "This reader is moved by stories and wants a question.", "This reader wants the long version."
     said = [near, far, description_target(far), description_target(near), far, far]
     found = pairs(examples, lambda prompts: said[: len(prompts)], 2)
-    assert [(e.chosen, e.rejected) for e in found] == [(description_target(near), description_target(far))] * 2
+    best, worst = description_target(near) + answer, description_target(far) + answer
+    assert [(e.chosen, e.rejected) for e in found] == [(best, worst)] * 2
 
 
 # ------------------------------------------------------------------------------------------------------- bad input
