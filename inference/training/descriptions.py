@@ -16,6 +16,7 @@ from inference.training.fewshot import Example
 
 MAX_TOKENS = 64
 TEMPERATURE = 1.0
+STOPS = (f"\n{PREFERRED_HEADING.strip()}",)
 
 Sampler = Callable[[Sequence[str]], list[str]]
 """Prompts -> one sampled continuation each."""

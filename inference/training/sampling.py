@@ -20,7 +20,8 @@ def sample(
 ) -> list[str]:
     """One sampled continuation a prompt, in their order, up to its end or the first of `stops`, which is kept.
 
-    Prompts are batched by length; torch's global seed decides.
+    A stop is looked for across the prompt's end too: a newline there counts. Prompts are batched by length; torch's
+    global seed decides.
     """
     texts = [""] * len(prompts)
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))

@@ -38,7 +38,6 @@ from transformers import (
 from transformers.trainer import TRAINER_STATE_NAME
 from trl import DPOConfig, SFTConfig
 
-from inference.prompts import DESCRIPTION_STOPS
 from inference.training import descriptions
 from inference.training.curriculum import ask
 from inference.training.embeddings import begin_alike, begin_words
@@ -248,7 +247,7 @@ def with_sampled_descriptions(
         tokenizer,
         temperature=descriptions.TEMPERATURE,
         max_tokens=descriptions.MAX_TOKENS,
-        stops=DESCRIPTION_STOPS,
+        stops=descriptions.STOPS,
     )
     found = iter(descriptions.pairs(asked, sampler, stage.descriptions))
     kept = [example if example.rejected else next(found, None) for example in examples]

@@ -20,7 +20,7 @@ from inference.prompts import (
     fspo_target,
 )
 from inference.training.curriculum import Ease, _forced_shot, _noisy, _opposed, _shots, draw_row, sketch, style_of
-from inference.training.descriptions import closeness, pairs
+from inference.training.descriptions import STOPS, closeness, pairs
 from inference.training.fewshot import IGNORED, Example, TooLongError, draw_example
 from inference.training.preferences import Labelled, PreferenceError, load
 from inference.training.recipe import Part, Stage
@@ -313,6 +313,12 @@ def test_the_description_closest_to_the_gold_one_is_preferred() -> None:
     found = pairs(examples, lambda prompts: said[: len(prompts)], 2)
     best, worst = description_target(near) + answer, description_target(far) + answer
     assert [(e.chosen, e.rejected) for e in found] == [(best, worst)] * 2
+
+
+def test_sampling_stops_after_a_description_and_not_before_it() -> None:
+    before = f"And you?\n{description_target('This reader is open to new things.')}"
+    assert not any(stop in before for stop in STOPS)
+    assert any(stop in before + fspo_target("So am I.") for stop in STOPS)
 
 
 # ------------------------------------------------------------------------------------------------------- bad input
