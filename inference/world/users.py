@@ -41,7 +41,7 @@ class User(Protocol):
         """How much the user likes an answer that says `ideas`, from 0 to 1. `subject` is what it is about, if known."""
 
     def clauses(self) -> list[str]:
-        """What there is to say about the user, most important first."""
+        """What there is to say about the user, the most important first."""
 
 
 def describe(user: User) -> str:
@@ -155,8 +155,9 @@ class Persona:
         return shared / sum(self.importances)
 
     def clauses(self) -> list[str]:
-        """One clause a view, the most important first."""
-        order = sorted(range(len(VIEWS)), key=lambda i: -self.importances[i])
+        """One clause a view, from the most important one on; the others in the order of an answer, and round."""
+        first = self.importances.index(max(self.importances))
+        order = [*range(first, len(VIEWS)), *range(first)]
         return [VIEW_CLAUSES[VIEWS[i], self.views[i]] for i in order]
 
 

@@ -33,6 +33,7 @@ from inference.world import (
 )
 from inference.world.answers import SHOTS, viewpoints
 from inference.world.forms import FORMS, ideas
+from inference.world.forms_users import VIEW_CLAUSES
 from inference.world.judge import idea_of
 from inference.world.subjects import ASKED, FIELDS, SUBJECTS, questions_about
 from inference.world.users import LEVELS, FieldUser, Persona, User, field_users, personas, review_users
@@ -174,6 +175,13 @@ def test_every_user_has_a_code_and_a_description(domain: str) -> None:
     everybody = {*users(domain, "train"), *users(domain, "held_out")}
     assert len({user.code for user in everybody}) == len(everybody)
     assert all(describe(user).startswith("This reader ") and describe(user).endswith(".") for user in everybody)
+
+
+def test_a_persona_is_described_from_the_most_important_view_on_and_round() -> None:
+    said = Persona((1, -1, 1, -1), (2, 3, 4, 1)).clauses()
+    told = [VIEW_CLAUSES[key] for key in (("support", 1), ("close", -1), ("stance", 1), ("reason", -1))]
+    assert said == told
+    assert {len(set(persona.clauses())) for persona in personas("held_out")} == {4}
 
 
 @given(tastes, domains, rngs)
