@@ -37,6 +37,20 @@ def own_servers(short_path: Path) -> Iterator[Servers]:
     servers.stop()
 
 
+@pytest.fixture(scope="module")
+def kept(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """A transaction around a file's tests: what its module-wide fixtures write is there for each of them.
+
+    What a test writes is undone as ever: its own transaction is a savepoint in this one. Not for a file with tests
+    that commit. Fixtures hand out a fresh instance of what was kept, for an instance is not undone.
+    """
+    from django.db import transaction
+
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def light_flush() -> Iterator[None]:
     """After a test that commits, content types and permissions stay; a flush would empty their tables and fill them.

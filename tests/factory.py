@@ -11,6 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from django.db.models import TextField, Value
+from django.db.models.functions import Cast, Concat
+
 from annotations import selectors
 from annotations import services as judging
 from annotations.models import Comparison, Preference
@@ -122,13 +125,13 @@ def open_study(slug: str = "small", **changes: Any) -> Study:
 
 def finish_texts(study: Study, **filters: Any) -> int:
     """Make every asked-for text ready, as a worker would have, and settle its pairs; returns how many."""
-    rows = list(Generation.objects.filter(study=study, state__in=["queued", "running"], **filters))
-    for row in rows:
-        Generation.objects.filter(pk=row.pk).update(
-            state="ready", text=f"An answer about it, made as text {row.pk} for this test.", words=10, claim_id=None
-        )
-        judging.settle([row.pk])
-    return len(rows)
+    asked = Generation.objects.filter(study=study, state__in=["queued", "running"], **filters)
+    keys = list(asked.values_list("pk", flat=True))
+    words = (Value("An answer about it, made as text "), Cast("pk", TextField()), Value(" for this test."))
+    text = Concat(*words, output_field=TextField())
+    Generation.objects.filter(pk__in=keys).update(state="ready", text=text, words=10, claim_id=None)
+    judging.settle(keys)
+    return len(keys)
 
 
 def consented(study: Study, **values: Any) -> Participant:
@@ -142,11 +145,16 @@ def elicited(study: Study, choice: str = "first", **values: Any) -> Participant:
     """Somebody who has given every elicitation choice."""
     person = consented(study, **values)
     progress.begin(person)
+    answer_all(person, choice)
+    person.refresh_from_db()
+    return person
+
+
+def answer_all(person: Participant, choice: str = "first") -> None:
+    """Give every elicitation choice that is still owed."""
     while pair := selectors.next_preference(person.pk):
         judging.present(pair)
         progress.choose(person, pair.opaque_id, choice, 900)
-    person.refresh_from_db()
-    return person
 
 
 def judge_all(person: Participant, choice: str = "first", limit: int | None = None) -> int:

@@ -11,6 +11,7 @@ import gc
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from studyapp.embedded import Servers, own_folder
 from studyapp.processes import locked
 
 PREFIX = "palate-test-"
+BROWSER = Path(__file__).resolve().parent / "browser"
 # A test process holds a million objects that stay; looking through them as often as Python does costs a tenth of a run.
 GARBAGE = (100_000, 20, 100)
 # A folder younger than this may not have taken its lock yet.
@@ -77,6 +79,9 @@ def prepare_environment(folder: Path) -> None:
     os.environ["PALATE_HTTPS"] = "0"
     os.environ["PALATE_MANIFEST_STATIC"] = "0"
     os.environ.pop("DEBUG", None)
+    # Every process here, and every program that a test starts, would compile Palate anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     # Synchronous Playwright keeps an event loop running in the thread that uses the ORM.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
@@ -94,6 +99,13 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
         gc.set_threshold(*GARBAGE)
         prepare_environment(folder)
     return (yield)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The call for the browser's tests looks in their folder alone: one that lies elsewhere would never run."""
+    for item in items:
+        if item.get_closest_marker("browser") and BROWSER not in item.path.parents:
+            raise pytest.UsageError(f"{item.nodeid} is a browser test and belongs into {BROWSER}.")
 
 
 def pytest_unconfigure() -> None:

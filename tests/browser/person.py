@@ -7,9 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from django.core import signing
 from playwright.sync_api import Page, expect
 
 from studyapp.models import Participant, Study
+from studyapp.services import progress
+from tests import factory
 
 AXE = Path(__file__).resolve().parents[2] / "var" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
 STANDARDS = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -119,3 +122,16 @@ class Person:
         assert levels.count(1) == 1
         assert all(after <= before + 1 for before, after in pairwise(levels)), f"{self.heading}: headings {levels}"
         assert not self.complaints, self.complaints
+
+
+def arrived(page: Page, row: Participant, server: str) -> Person:
+    """Somebody who has come as far as their row says, at the page where they belong."""
+    signed = signing.TimestampSigner(salt=f"palate.participant.{row.study.slug}").sign(row.code)
+    page.context.add_cookies([{"name": "palate", "value": signed, "url": f"{server}/s/{row.study.slug}/"}])
+    return Person(page, row.study).go()
+
+
+def at_first_pair(page: Page, server: str, **changes: Any) -> Person:
+    """Somebody at the first pair of a study of their own; entry, consent and instructions lie behind them."""
+    row = progress.begin(factory.consented(factory.open_study(max_enrolled=2, **changes)))
+    return arrived(page, row, server).sees("Pair 1 of 12")

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from studyapp import tasks
 from studyapp.models import Event, Study
 from tests import factory
+from tests.studyapp.staff import researcher
 from tests.studyapp.test_report import judged_by
 from tests.studyapp.test_results import unblinded
 
@@ -18,15 +19,11 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def desk(visit: Callable[..., Page]) -> Page:
+def desk(visit: Callable[..., Page], server: str) -> Page:
     """A browser in which a researcher is signed in."""
-    get_user_model().objects.create_superuser("rosa", password="a-long-password")
     page = visit()
-    page.goto("/admin/")
-    page.get_by_label("Username").fill("rosa")
-    page.locator("[name=password]").fill("a-long-password")
-    page.locator("[name=password]").press("Enter")
-    expect(page.get_by_role("link", name="Studies")).to_be_visible()
+    session = researcher(superuser=True).cookies["sessionid"].value
+    page.context.add_cookies([{"name": "sessionid", "value": session, "url": server}])
     return page
 
 
@@ -102,6 +99,13 @@ def test_a_signed_out_page_goes_to_the_login_form_instead_of_showing_it_inside(d
     desk.context.clear_cookies()
     desk.wait_for_url("**/admin/login/**")
     expect(desk.locator("#live")).to_have_count(0)
+    rosa = get_user_model().objects.get(username="rosa")
+    rosa.set_password("a-long-password")
+    rosa.save()
+    desk.get_by_label("Username").fill("rosa")
+    desk.locator("[name=password]").fill("a-long-password")
+    desk.locator("[name=password]").press("Enter")
+    expect(desk.get_by_role("link", name="Studies")).to_be_visible()
 
 
 def test_a_study_is_ended_by_its_form_with_a_reason(desk: Page) -> None:

@@ -7,16 +7,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.core import signing
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from annotations import selectors
 from annotations.models import Comparison
 from studyapp.models import Participant
-from studyapp.services import progress
 from tests import factory
-from tests.browser.person import Person
+from tests.browser.person import Person, arrived, at_first_pair
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Visit = Callable[..., Page]
@@ -61,18 +58,6 @@ END = """- button "Continue"
 """
 
 
-def arrived(page: Page, row: Participant, server: str) -> Person:
-    """Somebody who has come as far as their row says, at the page where they belong."""
-    signed = signing.TimestampSigner(salt=f"palate.participant.{row.study.slug}").sign(row.code)
-    page.context.add_cookies([{"name": "palate", "value": signed, "url": f"{server}/s/{row.study.slug}/"}])
-    return Person(page, row.study).go()
-
-
-def at_first_pair(page: Page, server: str) -> Person:
-    row = progress.begin(factory.consented(factory.open_study(max_enrolled=2)))
-    return arrived(page, row, server).sees("Pair 1 of 12")
-
-
 def send_unchecked(person: Person) -> None:
     """Send the form past the browser's own checks, as a browser that has none."""
     person.page.locator("main form").evaluate("form => form.noValidate = true")
@@ -97,8 +82,7 @@ def test_a_pair_is_read_in_order_and_said_once(visit: Visit, server: str) -> Non
     person.page.wait_for_timeout(300)
     expect(said).to_be_empty()
     factory.finish_texts(row.study)
-    while pair := selectors.next_preference(row.pk):
-        progress.choose(row, pair.opaque_id, "first", 900)
+    factory.answer_all(row)
     factory.finish_texts(row.study)
     person.go("judge").sees("Pair 6 of 12")
     question = person.page.locator(".question p").inner_text()

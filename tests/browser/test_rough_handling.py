@@ -14,7 +14,7 @@ from annotations.models import Comparison, Judgment
 from studyapp import live, sockets
 from studyapp.models import Participant
 from tests import factory
-from tests.browser.person import Person
+from tests.browser.person import Person, arrived, at_first_pair
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Visit = Callable[..., Page]
@@ -30,7 +30,7 @@ def test_a_double_click_on_begin_enrols_one(visit: Visit, server: str) -> None:
 
 
 def test_a_double_click_stores_one_choice(visit: Visit, server: str) -> None:
-    person = Person(visit(), factory.open_study(max_enrolled=2)).to_shots()
+    person = at_first_pair(visit(), server)
     person.page.get_by_role("radio", name="Second answer").check()
     person.page.get_by_role("button", name="Continue").dblclick()
     person.sees("Pair 2 of 12")
@@ -54,7 +54,7 @@ def test_the_back_button_leads_to_the_present_page(visit: Visit, server: str) ->
 
 
 def test_two_tabs_store_the_first_answer_and_both_go_on(visit: Visit, server: str) -> None:
-    first = Person(visit(), factory.open_study(max_enrolled=2)).to_shots()
+    first = at_first_pair(visit(), server)
     second = Person(first.page.context.new_page(), first.study).go("shots").sees("Pair 1 of 12")
     first.choose("First answer").sees("Pair 2 of 12")
     second.choose("Second answer").sees("Pair 2 of 12")
@@ -65,7 +65,7 @@ def test_two_tabs_store_the_first_answer_and_both_go_on(visit: Visit, server: st
 
 
 def test_a_lost_connection_is_told_and_the_answer_can_be_sent_again(visit: Visit, server: str) -> None:
-    person = Person(visit(), factory.open_study(max_enrolled=2)).to_shots()
+    person = at_first_pair(visit(), server)
     person.page.context.set_offline(True)
     person.page.get_by_role("radio", name="Second answer").check()
     person.press("Continue")
@@ -79,7 +79,7 @@ def test_a_lost_connection_is_told_and_the_answer_can_be_sent_again(visit: Visit
 
 
 def test_an_answer_whose_reply_was_lost_counts_once(visit: Visit, server: str) -> None:
-    person = Person(visit(), factory.open_study(max_enrolled=2)).to_shots()
+    person = at_first_pair(visit(), server)
 
     def swallow(route: Any) -> None:
         route.fetch()
@@ -111,13 +111,12 @@ def test_a_nudge_moves_the_wait_page_on_before_it_polls(
     visit: Visit, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("studyapp.views.wait.POLL_S", 600)
-    study = factory.open_study(max_enrolled=2)
-    person = Person(visit(), study).to_shots()
+    person = at_first_pair(visit(), server)
     with person.page.expect_websocket() as opened:
         person.answer_all().sees("Preparing your answers")
     frames: list[str | bytes] = []
     opened.value.on("framereceived", lambda frame: frames.append(frame))
-    factory.finish_texts(study)
+    factory.finish_texts(person.study)
     # Playwright's own event loop runs in this thread; a worker's listener has none.
     nudger = threading.Thread(target=live.nudge, args=([person.row.pk],))
     nudger.start()
@@ -128,18 +127,16 @@ def test_a_nudge_moves_the_wait_page_on_before_it_polls(
 
 
 def test_with_its_socket_blocked_the_wait_page_moves_on_by_polling(visit: Visit, server: str) -> None:
-    study = factory.open_study(max_enrolled=2)
     page = visit()
     page.add_init_script("window.WebSocket = class { constructor() { throw new Error('blocked'); } }")
-    person = Person(page, study).to_shots().answer_all().sees("Preparing your answers")
-    factory.finish_texts(study)
+    person = at_first_pair(page, server).answer_all().sees("Preparing your answers")
+    factory.finish_texts(person.study)
     person.sees(re.compile("^Pair 6"))
     assert not person.complaints
 
 
 def test_with_redis_dead_the_wait_page_moves_on(visit: Visit, server: str, settings: Any) -> None:
-    study = factory.open_study(max_enrolled=2)
-    person = Person(visit(), study).to_shots()
+    person = at_first_pair(visit(), server)
     settings.CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.core.RedisChannelLayer",
@@ -147,18 +144,18 @@ def test_with_redis_dead_the_wait_page_moves_on(visit: Visit, server: str, setti
         }
     }
     person.answer_all().sees("Preparing your answers")
-    factory.finish_texts(study)
+    factory.finish_texts(person.study)
     person.sees(re.compile("^Pair 6"))
 
 
 def test_progress_on_the_wait_page_counts_pairs(visit: Visit, server: str) -> None:
-    study = factory.open_study(max_enrolled=2)
-    person = Person(visit(), study).to_shots().answer_all().sees("Preparing your answers")
+    row = factory.elicited(factory.open_study(max_enrolled=2))
+    person = arrived(visit(), row, server).sees("Preparing your answers")
     count = person.page.locator(".count")
     before = count.inner_text()
     last = Comparison.objects.filter(participant=person.row, kind="arms", state="planned").order_by("position").last()
     assert last is not None
-    factory.finish_texts(study, pk__in=[last.generation_a_id, last.generation_b_id])  # type: ignore[attr-defined]
+    factory.finish_texts(row.study, pk__in=[last.generation_a_id, last.generation_b_id])  # type: ignore[attr-defined]
     expect(count).not_to_have_text(before)
     expect(count).to_contain_text("of 7 pairs ready")
 
@@ -167,8 +164,7 @@ def test_progress_on_the_wait_page_counts_pairs(visit: Visit, server: str) -> No
 
 
 def test_keys_choose_only_while_the_choice_has_the_focus_and_the_switch_is_on(visit: Visit, server: str) -> None:
-    study = factory.open_study(max_enrolled=2, judging={"scale": "choice+tie", "reason": "optional"})
-    person = Person(visit(), study).to_shots()
+    person = at_first_pair(visit(), server, judging={"scale": "choice+tie", "reason": "optional"})
     page, keys = person.page, person.page.keyboard
     chosen = page.locator("[name=choice]:checked")
     keys.press("1")
@@ -183,9 +179,9 @@ def test_keys_choose_only_while_the_choice_has_the_focus_and_the_switch_is_on(vi
     page.reload()
     assert not page.get_by_role("switch").is_checked()
     page.get_by_role("switch").check()
-    person.answer_all()
-    factory.finish_texts(study)
-    person.sees(re.compile("^Pair 6"))
+    factory.answer_all(person.row)
+    factory.finish_texts(person.study)
+    person.go("judge").sees(re.compile("^Pair 6"))
     keys.press("Tab")
     keys.press("0")
     expect(chosen).to_have_value("tie")
@@ -194,7 +190,7 @@ def test_keys_choose_only_while_the_choice_has_the_focus_and_the_switch_is_on(vi
 
 
 def test_the_page_follows_the_readers_font_size(visit: Visit, server: str) -> None:
-    person = Person(visit(width=1280), factory.open_study(max_enrolled=2)).to_shots()
+    person = at_first_pair(visit(width=1280), server)
     size = "parseFloat(getComputedStyle(document.querySelector('.answer')).fontSize)"
     before = person.page.evaluate(size)
     client = person.page.context.new_cdp_session(person.page)
@@ -208,7 +204,7 @@ def test_the_page_follows_the_readers_font_size(visit: Visit, server: str) -> No
 
 @pytest.mark.parametrize("width", [1280, 375])
 def test_first_is_left_on_a_wide_screen_and_above_on_a_phone(visit: Visit, server: str, width: int) -> None:
-    person = Person(visit(width=width), factory.open_study(max_enrolled=2)).to_shots()
+    person = at_first_pair(visit(width=width), server)
     first, second = (person.page.locator("article").nth(n).bounding_box() for n in (0, 1))
     assert first
     assert second
@@ -226,10 +222,9 @@ def test_first_is_left_on_a_wide_screen_and_above_on_a_phone(visit: Visit, serve
 
 
 def test_people_of_a_panel_return_by_themselves_and_may_stay(visit: Visit, server: str) -> None:
-    study = factory.open_study(max_enrolled=2)
-    person = Person(visit(), study).to_shots("?PROLIFIC_PID=a&STUDY_ID=b&SESSION_ID=c").answer_all()
-    factory.finish_texts(study)
-    person.sees(re.compile("^Pair 6")).judge_all().sees("About debrief")
+    who = {"panel": "prolific", "panel_id": "a", "panel_session": "c"}
+    row = factory.completed(factory.open_study(max_enrolled=2), **who)
+    person = arrived(visit(), row, server).sees("About debrief")
     went: list[str] = []
     person.page.route("https://app.prolific.com/**", lambda route: (went.append(route.request.url), route.abort()))
     person.press("Finish").sees("Thank you").press("Stay here")

@@ -38,8 +38,8 @@ PROBED_JUDGMENTS = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def study() -> Study:
+@pytest.fixture(scope="module")
+def opened(kept: None) -> Study:
     """A blinded study with finished, half-way and failed work, and generation ids that nothing else looks like."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT setval(pg_get_serial_sequence('inference_generation', 'id'), 7700000)")
@@ -50,6 +50,7 @@ def study() -> Study:
         controls=[{"kind": "null", "arm": "baseliney"}, {"kind": "attention", "items": 1}],
         analysis={},
         title="A quiet study",
+        max_enrolled=4,
     )
     factory.completed(study)
     factory.elicited(study)
@@ -62,6 +63,11 @@ def study() -> Study:
     told = {"outcome": "permanent", "detail": message, "worker": "workermark", "seed": 424242}
     Attempt.objects.create(generation=failed, number=1, claim_id="0" * 32, **told)
     return study
+
+
+@pytest.fixture
+def study(opened: Study) -> Study:
+    return Study.objects.get(pk=opened.pk)
 
 
 def told(study: Study) -> set[str]:

@@ -38,13 +38,10 @@ WORDS = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def study() -> Study:
-    """A blinded study with names and row numbers that nothing else looks like, and controls of every kind."""
-    with connection.cursor() as cursor:
-        for number, table in enumerate(("inference_generation", "annotations_comparison", "studyapp_seat")):
-            cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {7340000 + 200000 * number})")
+def open_study(slug: str) -> Study:
+    """A blinded study with names that nothing else looks like, and controls of every kind."""
     return factory.open_study(
+        slug,
         models={"modelm": {"engine": "scripted"}, "modeln": {"engine": "scripted", "revision": "revisionr"}},
         arms=ARMS,
         comparisons=[{"treatment": "treatmentx", "baseline": "baseliney", "items": 4}],
@@ -59,12 +56,36 @@ def study() -> Study:
     )
 
 
+@pytest.fixture(scope="module")
+def numbered(kept: None) -> None:
+    """Rows get numbers that nothing else looks like."""
+    with connection.cursor() as cursor:
+        for number, table in enumerate(("inference_generation", "annotations_comparison", "studyapp_seat")):
+            cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {7340000 + 200000 * number})")
+
+
+@pytest.fixture(scope="module")
+def opened(numbered: None) -> Study:
+    """The study that nobody has entered yet."""
+    return open_study("kept")
+
+
 @pytest.fixture
-def walker(study: Study) -> Walker:
-    """Somebody at the first judged pair, every text ready."""
-    walker = Walker(study).to_shots().answer_all()
-    factory.finish_texts(study)
+def study(opened: Study) -> Study:
+    return Study.objects.get(pk=opened.pk)
+
+
+@pytest.fixture(scope="module")
+def arrived(numbered: None) -> Walker:
+    """Somebody at the first judged pair of a study of their own, every text ready."""
+    walker = Walker(open_study("walked")).to_shots().answer_all()
+    factory.finish_texts(walker.study)
     return walker.get("wait")
+
+
+@pytest.fixture
+def walker(arrived: Walker) -> Walker:
+    return arrived.again()
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -25,12 +24,15 @@ from tests import factory
 
 pytestmark = pytest.mark.django_db
 
+# A study that is closed, and its people by name.
+Closed = tuple[Study, dict[str, Participant]]
 FIRST_TAKER = {"id": "first-taker", "metric": "first_share", "op": ">=", "value": 1.0}
 
 
-def closed(**changes: Any) -> tuple[Study, dict[str, Participant]]:
+@pytest.fixture(scope="module")
+def judged(kept: None) -> Closed:
     """Ada takes the first text always, Ben the second, Cas stops half-way; nobody is under way any more."""
-    study = factory.open_study(exclusions=[FIRST_TAKER], **changes)
+    study = factory.open_study(exclusions=[FIRST_TAKER])
     cast = {"ada": factory.completed(study, "first"), "ben": factory.completed(study, "second")}
     cast["cas"] = factory.elicited(study)
     factory.finish_texts(study)
@@ -40,12 +42,19 @@ def closed(**changes: Any) -> tuple[Study, dict[str, Participant]]:
     return study, cast
 
 
+@pytest.fixture
+def closed(judged: Closed) -> Closed:
+    """Those people, and their study, which is closed."""
+    study, cast = judged
+    return Study.objects.get(pk=study.pk), {name: Participant.objects.get(pk=one.pk) for name, one in cast.items()}
+
+
 def without(study: Study) -> dict[str, set[str]]:
     return {one.name: set(one.without) for one in analysis_sets(study)}
 
 
-def test_people_are_measured_without_an_arm_and_every_metric_is_there() -> None:
-    study, cast = closed()
+def test_people_are_measured_without_an_arm_and_every_metric_is_there(closed: Closed) -> None:
+    study, cast = closed
     found = measure(study)
     assert all(set(values) == set(METRICS) for values in found.values())
     ada, ben, cas = (found[cast[name].code] for name in ("ada", "ben", "cas"))
@@ -58,17 +67,17 @@ def test_people_are_measured_without_an_arm_and_every_metric_is_there() -> None:
     assert cas["minutes"] is None
 
 
-def test_what_is_measured_does_not_change_when_every_arm_is_swapped() -> None:
+def test_what_is_measured_does_not_change_when_every_arm_is_swapped(closed: Closed) -> None:
     """Rules run without access to arms: turn every pair's arms round, and nobody measures differently."""
-    study, _ = closed()
+    study, _ = closed
     before = measure(study)
     for row in Comparison.objects.filter(participant__study=study, kind="arms"):
         Comparison.objects.filter(pk=row.pk).update(arm_a=row.arm_b, arm_b=row.arm_a)
     assert measure(study) == before
 
 
-def test_rules_are_settled_by_unblinding_with_evidence_and_time() -> None:
-    study, cast = closed()
+def test_rules_are_settled_by_unblinding_with_evidence_and_time(closed: Closed) -> None:
+    study, cast = closed
     assert not Exclusion.objects.exists()
     studies.unblind(study, "all in")
     row = Exclusion.objects.get(rule="first-taker")
@@ -81,8 +90,8 @@ def test_rules_are_settled_by_unblinding_with_evidence_and_time() -> None:
     assert row.decided_at <= study.unblinded_at
 
 
-def test_per_protocol_leaves_out_whom_any_rule_leaves_out_and_one_rule_at_a_time_its_own() -> None:
-    study, cast = closed()
+def test_per_protocol_leaves_out_whom_any_rule_leaves_out_and_one_rule_at_a_time_its_own(closed: Closed) -> None:
+    study, cast = closed
     studies.unblind(study, "all in")
     code = {name: person.code for name, person in cast.items()}
     sets = without(study)
@@ -98,8 +107,8 @@ def test_per_protocol_leaves_out_whom_any_rule_leaves_out_and_one_rule_at_a_time
     assert (planned["itt"], planned["unfinished"]) == (12, 8)
 
 
-def test_rules_that_were_applied_late_say_so() -> None:
-    study, _ = closed()
+def test_rules_that_were_applied_late_say_so(closed: Closed) -> None:
+    study, _ = closed
     studies.unblind(study, "all in")
     assert all(one.flags == () for one in analysis_sets(study))
     Exclusion.objects.all().delete()
@@ -110,21 +119,21 @@ def test_rules_that_were_applied_late_say_so() -> None:
     assert Exclusion.objects.filter(rule="first-taker").count() == 1
 
 
-def test_p_values_stand_in_the_primary_set_only() -> None:
-    study, _ = closed()
+def test_p_values_stand_in_the_primary_set_only(closed: Closed) -> None:
+    study, _ = closed
     studies.unblind(study, "all in")
     assert {row.analysis_set for row in win_rates(study, every_set=True) if row.p_value is not None} == {"itt"}
 
 
-def test_judgments_stay_when_their_person_is_excluded() -> None:
-    study, _ = closed()
+def test_judgments_stay_when_their_person_is_excluded(closed: Closed) -> None:
+    study, _ = closed
     before = Judgment.objects.count()
     studies.unblind(study, "all in")
     assert Judgment.objects.count() == before
 
 
-def test_a_rule_added_after_unblinding_is_post_hoc_and_never_per_protocol() -> None:
-    study, cast = closed()
+def test_a_rule_added_after_unblinding_is_post_hoc_and_never_per_protocol(closed: Closed) -> None:
+    study, cast = closed
     studies.unblind(study, "all in")
     before = without(study)["per_protocol"]
     assert exclusions.add_rule(study, Rule("second-taker", "first_share", "==", 0.0), "a reviewer asked") == 2
@@ -155,16 +164,16 @@ def silent_about(study: Study, rule: str) -> list[str]:
     return [place for place, called in places.items() if not called]
 
 
-def test_a_rule_added_after_unblinding_is_called_post_hoc_wherever_it_stands() -> None:
-    study, _ = closed()
+def test_a_rule_added_after_unblinding_is_called_post_hoc_wherever_it_stands(closed: Closed) -> None:
+    study, _ = closed
     studies.unblind(study, "all in")
     exclusions.add_rule(study, Rule("second-taker", "first_share", "==", 0.0), "a reviewer asked")
     assert silent_about(study, "second-taker") == []
 
 
-def test_a_late_rule_without_its_label_is_noticed_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_rule_without_its_label_is_noticed_everywhere(closed: Closed, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: the label is lost when the rule is added."""
-    study, _ = closed()
+    study, _ = closed
     studies.unblind(study, "all in")
     with monkeypatch.context() as patch:
         patch.setattr(exclusions, "Rule", lambda *values, post_hoc=False: Rule(*values))
@@ -173,8 +182,8 @@ def test_a_late_rule_without_its_label_is_noticed_everywhere(monkeypatch: pytest
     assert silent_about(study, "second-taker") == everywhere
 
 
-def test_a_rule_added_before_unblinding_says_that_it_was_not_in_the_protocol() -> None:
-    study, cast = closed()
+def test_a_rule_added_before_unblinding_says_that_it_was_not_in_the_protocol(closed: Closed) -> None:
+    study, cast = closed
     assert exclusions.add_rule(study, Rule("second-taker", "first_share", "==", 0.0), "seen in the log") == 0
     assert not Exclusion.objects.exists()
     studies.unblind(study, "all in")
@@ -197,7 +206,7 @@ def test_a_rule_added_before_unblinding_says_that_it_was_not_in_the_protocol() -
     ],
 )
 def test_a_rule_that_means_nothing_is_refused(rule: Rule, reason: str, told: str) -> None:
-    study = factory.open_study(exclusions=[FIRST_TAKER])
+    study = factory.open_study("open", exclusions=[FIRST_TAKER])
     with pytest.raises(StudyError, match=told):
         exclusions.add_rule(study, rule, reason)
     assert not Event.objects.filter(kind="exclusion_rule_added").exists()
@@ -205,11 +214,11 @@ def test_a_rule_that_means_nothing_is_refused(rule: Rule, reason: str, told: str
 
 def test_a_draft_gets_its_rules_from_its_protocol() -> None:
     with pytest.raises(StudyError, match="is a draft"):
-        exclusions.add_rule(factory.loaded_study(), Rule("x", "minutes", "<", 1.0), "why")
+        exclusions.add_rule(factory.loaded_study("draft"), Rule("x", "minutes", "<", 1.0), "why")
 
 
-def test_who_withdraws_is_gone_from_the_exclusions_too() -> None:
-    study, cast = closed()
+def test_who_withdraws_is_gone_from_the_exclusions_too(closed: Closed) -> None:
+    study, cast = closed
     studies.unblind(study, "all in")
     leaving.withdraw(cast["ada"])
     assert not Exclusion.objects.filter(participant=cast["ada"]).exists()
@@ -217,7 +226,7 @@ def test_who_withdraws_is_gone_from_the_exclusions_too() -> None:
 
 
 def test_unblinding_that_is_refused_settles_nothing() -> None:
-    study = factory.open_study(exclusions=[FIRST_TAKER])
+    study = factory.open_study("busy", exclusions=[FIRST_TAKER])
     factory.completed(study)
     with pytest.raises(StudyError):
         studies.unblind(study, "too early")
@@ -228,8 +237,8 @@ def test_unblinding_that_is_refused_settles_nothing() -> None:
     assert not Event.objects.filter(kind="exclusions_settled").exists()
 
 
+@pytest.mark.usefixtures("closed")
 def test_the_command_adds_a_rule_and_says_what_it_did() -> None:
-    closed()
     out = StringIO()
     rule = ["--id", "slow", "--metric", "minutes", "--op", ">", "--value", "60", "--reason", "seen in the log"]
     call_command("exclude", "small", *rule, stdout=out)

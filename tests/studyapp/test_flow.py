@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from django.core import signing
-from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
@@ -20,11 +18,16 @@ from tests import factory
 from tests.studyapp.walk import Walker
 
 
-@pytest.fixture
-def study(db: None) -> Study:
+@pytest.fixture(scope="module")
+def opened(kept: None) -> Study:
     return factory.open_study(
         judging={"scale": "choice+strength", "reason": "optional", "break_every": 3}, max_enrolled=4
     )
+
+
+@pytest.fixture
+def study(opened: Study, db: None) -> Study:
+    return Study.objects.get(pk=opened.pk)
 
 
 def signed_in(study: Study, person: Participant) -> Walker:
@@ -187,32 +190,6 @@ def test_a_judgment_sent_again_is_stored_once(study: Study) -> None:
     again = walker.raw_post("judge", {**form, "choice": "second", "strength": "5"})
     assert again.status_code == 303
     assert list(Judgment.objects.filter(participant=person).values_list("choice", "strength")) == [("first", 2)]
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("stage", ["shots", "judge"])
-def test_two_submits_at_the_same_moment_store_one(stage: str) -> None:
-    study = factory.open_study()
-    person = _judging(study) if stage == "judge" else _eliciting(study)
-    walkers = [signed_in(study, person).get(stage) for _ in range(2)]
-    together = threading.Barrier(2)
-    seen: list[int] = []
-
-    def click(walker: Walker, choice: str) -> None:
-        together.wait(10)
-        try:
-            seen.append(walker.raw_post(stage, {**walker.form(), "choice": choice, "strength": "3"}).status_code)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=click, args=pair) for pair in zip(walkers, ("first", "second"), strict=True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert seen == [303, 303]
-    stored = factory.choices_of(person) if stage == "shots" else list(Judgment.objects.filter(participant=person))
-    assert sum(one is not None for one in stored) == 1
 
 
 def test_the_wait_page_moves_on_without_a_nudge(study: Study) -> None:

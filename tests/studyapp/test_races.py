@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Thread
 from time import sleep
 from typing import Any
 
@@ -21,6 +21,8 @@ from studyapp.models import Participant, Seat
 from studyapp.services import entry, progress, strides
 from studyapp.services.entry import Entry, StudyFull
 from tests import factory
+from tests.studyapp.test_flow import CAST, signed_in
+from tests.studyapp.walk import Walker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -223,3 +225,28 @@ def test_a_judgment_without_lock_and_condition_would_be_made_twice(monkeypatch: 
     values: Any = {"choice": "first", "strength": 1, "reason": "", "page_ms": None, "input": ""}
     outcomes = while_the_pair_is_held(pair, lambda i: strides.judge(anna, pair.opaque_id, **values))
     assert sum(isinstance(outcome, IntegrityError) for outcome in outcomes) == 1, outcomes
+
+
+@pytest.mark.parametrize("stage", ["shots", "judge"])
+def test_two_submits_at_the_same_moment_store_one(stage: str) -> None:
+    study = factory.open_study()
+    person = CAST["judging" if stage == "judge" else "eliciting"][0](study)
+    walkers = [signed_in(study, person).get(stage) for _ in range(2)]
+    together = Barrier(2)
+    seen: list[int] = []
+
+    def click(walker: Walker, choice: str) -> None:
+        together.wait(10)
+        try:
+            seen.append(walker.raw_post(stage, {**walker.form(), "choice": choice, "strength": "3"}).status_code)
+        finally:
+            connections.close_all()
+
+    threads = [Thread(target=click, args=pair) for pair in zip(walkers, ("first", "second"), strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert seen == [303, 303]
+    stored = factory.choices_of(person) if stage == "shots" else list(Judgment.objects.filter(participant=person))
+    assert sum(one is not None for one in stored) == 1

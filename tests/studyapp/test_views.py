@@ -26,9 +26,15 @@ HTMX = {"HX-Request": "true"}
 TEMPLATES = sorted((Path(django_settings.BASE_DIR) / "templates" / "participant").rglob("*.html"))
 
 
+@pytest.fixture(scope="module")
+def opened(kept: None) -> Study:
+    """The study that nobody has entered yet."""
+    return factory.open_study("kept", max_enrolled=4)
+
+
 @pytest.fixture
-def study(db: None) -> Study:
-    return factory.open_study(max_enrolled=4)
+def study(opened: Study, db: None) -> Study:
+    return Study.objects.get(pk=opened.pk)
 
 
 def at_judge(study: Study, query: str = "") -> Walker:
@@ -38,9 +44,20 @@ def at_judge(study: Study, query: str = "") -> Walker:
     return walker.get("wait")
 
 
-def done(study: Study, query: str = "") -> Walker:
-    """Somebody at the completion page."""
-    return at_judge(study, query).judge_all().send()
+@pytest.fixture(scope="module")
+def arrived(kept: None) -> Walker:
+    """Somebody at the first judged pair of a study of their own."""
+    return at_judge(factory.open_study("walked", max_enrolled=4))
+
+
+@pytest.fixture
+def walker(arrived: Walker, db: None) -> Walker:
+    return arrived.again()
+
+
+def done(walker: Walker) -> Walker:
+    """Somebody at the completion page, from the first judged pair on."""
+    return walker.judge_all().send()
 
 
 # --- every page -------------------------------------------------------------------------------------------------------
@@ -80,8 +97,7 @@ def test_no_template_has_inline_code_or_trusts_a_text(template: Path) -> None:
     assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", source))
 
 
-def test_a_participant_page_touches_no_session_and_no_user(study: Study, django_assert_max_num_queries: Any) -> None:
-    walker = at_judge(study)
+def test_a_participant_page_touches_no_session_and_no_user(walker: Walker, django_assert_max_num_queries: Any) -> None:
     with django_assert_max_num_queries(10) as captured:
         walker.get("judge")
     assert not [q["sql"] for q in captured.captured_queries if "django_session" in q["sql"] or "auth_user" in q["sql"]]
@@ -128,8 +144,7 @@ def test_a_pair_is_shown_with_its_progress(study: Study) -> None:
     assert first.presented_at is not None
 
 
-def test_a_form_without_a_choice_comes_back_with_what_was_given(study: Study) -> None:
-    walker = at_judge(study)
+def test_a_form_without_a_choice_comes_back_with_what_was_given(walker: Walker) -> None:
     walker.send(strength="4", reason="Because of <b>this</b> & that")
     assert walker.response.status_code == 422
     assert walker.page.css_first(".errors a[href='#field-choice']") is not None
@@ -139,22 +154,22 @@ def test_a_form_without_a_choice_comes_back_with_what_was_given(study: Study) ->
 
 
 @pytest.mark.parametrize("strength", ["0", "6", "-1", "3.5", "NaN", "", "９", "1" * 30])
-def test_a_strength_that_is_none_is_refused(study: Study, strength: str) -> None:
-    walker = at_judge(study).send(choice="first", strength=strength)
+def test_a_strength_that_is_none_is_refused(walker: Walker, strength: str) -> None:
+    walker.send(choice="first", strength=strength)
     assert walker.response.status_code == 422
     assert not Judgment.objects.exists()
 
 
-def test_everything_of_a_judgment_is_stored(study: Study) -> None:
-    walker = at_judge(study).send(choice="second", strength="5", reason="It is\r\nkind.", page_ms="777", input="key")
+def test_everything_of_a_judgment_is_stored(walker: Walker) -> None:
+    walker.send(choice="second", strength="5", reason="It is\r\nkind.", page_ms="777", input="key")
     row = Judgment.objects.get(participant=walker.person)
     assert (row.choice, row.strength, row.reason, row.page_ms, row.input) == ("second", 5, "It is\nkind.", 777, "key")
     assert row.server_ms >= 0
 
 
 @pytest.mark.parametrize("page_ms", ["-5", "abc", "99999999999999999999", "1e3", "\x00"])
-def test_an_unbelievable_time_is_no_time(study: Study, page_ms: str) -> None:
-    walker = at_judge(study).send(choice="first", strength="1", page_ms=page_ms)
+def test_an_unbelievable_time_is_no_time(walker: Walker, page_ms: str) -> None:
+    walker.send(choice="first", strength="1", page_ms=page_ms)
     assert Judgment.objects.get(participant=walker.person).page_ms is None
 
 
@@ -187,8 +202,7 @@ def test_a_required_reason_is_required(db: None) -> None:
     assert Judgment.objects.get().choice == "tie"
 
 
-def test_a_break_comes_when_the_protocol_says_and_is_left_by_its_button(study: Study) -> None:
-    walker = at_judge(study)
+def test_a_break_comes_when_the_protocol_says_and_is_left_by_its_button(walker: Walker) -> None:
     for _ in range(3):
         walker.send(choice="first", strength="3")
     assert walker.at == walker.url("break")
@@ -236,18 +250,16 @@ def test_history_gets_whole_pages(study: Study) -> None:
     assert b"<html" in response.content
 
 
-def test_an_invalid_form_comes_back_as_a_fragment_too(study: Study) -> None:
-    walker = at_judge(study)
+def test_an_invalid_form_comes_back_as_a_fragment_too(walker: Walker) -> None:
     response = walker.raw_post("judge", walker.form(), **HTMX)
     assert response.status_code == 422
     assert b"<html" not in response.content
     assert b"Please choose one of the answers." in response.content
 
 
-def test_a_judged_pair_of_long_texts_weighs_little(study: Study) -> None:
-    walker = at_judge(study)
+def test_a_judged_pair_of_long_texts_weighs_little(walker: Walker) -> None:
     words = Path(django_settings.BASE_DIR, "studies", "fspo-openqa", "candidates.jsonl").read_text().split()
-    for number, generation in enumerate(Generation.objects.filter(study=study, state="ready")):
+    for number, generation in enumerate(Generation.objects.filter(study=walker.study, state="ready")):
         text = " ".join(words[300 * (number % 20) : 300 * (number % 20) + 300])
         Generation.objects.filter(pk=generation.pk).update(text=text)
     packed = {"Accept-Encoding": "gzip"}
@@ -356,14 +368,14 @@ def test_the_code_is_shown_only_after_everything_is_stored(study: Study) -> None
 
 
 def test_prolific_people_are_sent_back_with_the_code(study: Study) -> None:
-    walker = done(study, "?PROLIFIC_PID=p1&STUDY_ID=s&SESSION_ID=x")
+    walker = done(at_judge(study, "?PROLIFIC_PID=p1&STUDY_ID=s&SESSION_ID=x"))
     link = walker.page.css_first("[data-redirect] a")
     assert link is not None
     assert link.attributes["href"] == "https://app.prolific.com/submissions/complete?cc=DONE-1"
 
 
-def test_people_of_an_open_link_are_sent_nowhere(study: Study) -> None:
-    page = done(study).page
+def test_people_of_an_open_link_are_sent_nowhere(walker: Walker) -> None:
+    page = done(walker).page
     assert page.css_first("#exit-code") is not None
     assert page.css_first("[data-redirect]") is None
 
@@ -371,7 +383,7 @@ def test_people_of_an_open_link_are_sent_nowhere(study: Study) -> None:
 def test_an_address_of_the_protocol_is_filled_with_the_panels_ids(db: None) -> None:
     address = "https://school.example/credit?token=t&code={participant}&at={session}"
     study = factory.open_study(max_enrolled=2, exits={"completed": address, "stopped": address})
-    link = done(study, "?survey_code=48213").page.css_first("[data-redirect] a")
+    link = done(at_judge(study, "?survey_code=48213")).page.css_first("[data-redirect] a")
     assert link is not None
     assert link.attributes["href"] == "https://school.example/credit?token=t&code=48213&at=48213"
     stranger = Walker(study).to_shots("?survey_code=a%26b").get("stop/keep").send()
@@ -394,9 +406,8 @@ def test_stopping_asks_once_more_and_then_does_it(study: Study, way: str, headin
     assert Preference.objects.filter(participant=walker.person).exists() == (state == "stopped")
 
 
-def test_erasing_gives_a_receipt_that_a_reload_shows_again(study: Study) -> None:
-    walker = done(study)
-    walker.get("stop/erase").send()
+def test_erasing_gives_a_receipt_that_a_reload_shows_again(walker: Walker) -> None:
+    done(walker).get("stop/erase").send()
     receipt = walker.page.css_first("#receipt").text()  # type: ignore[union-attr]
     assert re.fullmatch(r"(?:[0-9A-F]{4}-){3}[0-9A-F]{4}", receipt)
     assert walker.get("ended").page.css_first("#receipt").text() == receipt  # type: ignore[union-attr]
@@ -467,7 +478,7 @@ def test_readyz_says_when_a_text_is_overdue(study: Study) -> None:
 def test_readyz_says_when_no_worker_at_work_understands_what_is_due(study: Study) -> None:
     now = timezone.now()
     old, new = Generation.objects.filter(study=study)[:2]
-    Generation.objects.exclude(pk__in=[old.pk, new.pk]).delete()
+    Generation.objects.filter(study=study).exclude(pk__in=[old.pk, new.pk]).delete()
     Generation.objects.filter(pk=old.pk).update(state="running", claim_id=uuid.uuid4(), lease_until=now + timedelta(1))
     Generation.objects.filter(pk=new.pk).update(queued_at=now - timedelta(minutes=3))
     assert Client().get("/readyz").json()["parts"]["workers"] == "ok"

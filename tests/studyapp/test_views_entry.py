@@ -22,10 +22,15 @@ PANELS = {
 }
 
 
-@pytest.fixture
-def study(db: None) -> Study:
-    cache.clear()
+@pytest.fixture(scope="module")
+def opened(kept: None) -> Study:
     return factory.open_study(max_enrolled=4)
+
+
+@pytest.fixture
+def study(opened: Study, db: None) -> Study:
+    cache.clear()
+    return Study.objects.get(pk=opened.pk)
 
 
 def people(study: Study) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from django.http import HttpResponse
@@ -35,6 +36,14 @@ class Walker:
     def person(self) -> Participant:
         """The participant whom this browser is signed in as, afresh."""
         return Participant.objects.get(code=self.client.cookies["palate"].value.split(":")[0])
+
+    def again(self) -> Walker:
+        """Another browser in the same place, with cookies of its own, for one of many tests that start from there."""
+        other = Walker(Study.objects.get(pk=self.study.pk))
+        other.client.defaults = dict(self.client.defaults)
+        other.client.cookies = deepcopy(self.client.cookies)
+        other.at, other.response = self.at, self.response
+        return other
 
     def url(self, page: str = "") -> str:
         """The path of a page of the study."""
