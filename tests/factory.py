@@ -31,7 +31,7 @@ def protocol(slug: str = "small", **changes: Any) -> dict[str, Any]:
         "slug": slug,
         "version": 1,
         "title": "Which answer do you like?",
-        "max_enrolled": 12,
+        "max_enrolled": 6,
         "elicitation": {"shots": 3, "probes": 1, "repeats": 1, "words": [3, 40], "overlap": "none"},
         "models": {"script": {"engine": "scripted", "layout": "fspo"}},
         "arms": {

@@ -131,7 +131,7 @@ def arrived(page: Page, row: Participant, server: str) -> Person:
     return Person(page, row.study).go()
 
 
-def at_first_pair(page: Page, server: str, **changes: Any) -> Person:
+def at_first_pair(page: Page, server: str) -> Person:
     """Somebody at the first pair of a study of their own; entry, consent and instructions lie behind them."""
-    row = progress.begin(factory.consented(factory.open_study(max_enrolled=2, **changes)))
+    row = progress.begin(factory.consented(factory.open_study(max_enrolled=2)))
     return arrived(page, row, server).sees("Pair 1 of 12")

@@ -331,7 +331,7 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_way_out(tmp_path: Pat
 
 @pytest.mark.django_db
 def test_a_table_is_streamed_in_batches() -> None:
-    study = factory.open_study()
+    study = factory.open_study(max_enrolled=12)
     seats = replace(next(table for table in TABLES if table.name == "seats"), chunk=5)
     sizes = [len(batch[0]) for batch in seats.batches(study, Options(blinded=True))]
     assert sizes == [5, 5, 2]

@@ -33,12 +33,12 @@ def test_a_person_walks_the_whole_study() -> None:
 
 def test_opening_draws_sealed_seats_and_asks_for_one_base_text_a_seat_and_question() -> None:
     study = factory.open_study()
-    assert Seat.objects.filter(study=study, state="free").count() == 12
+    assert Seat.objects.filter(study=study, state="free").count() == 6
     assert len(study.seat_seal) == 64
     stock = Generation.objects.filter(study=study, owner=None)
     # four items and one null pair a seat, the repeat shows an item's own texts again
-    assert stock.count() == 12 * 5
-    assert stock.values("replicate").distinct().count() == 12
+    assert stock.count() == 6 * 5
+    assert stock.values("replicate").distinct().count() == 6
 
 
 def test_personal_texts_are_asked_for_with_the_last_shot_and_only_then() -> None:
