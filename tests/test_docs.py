@@ -226,8 +226,8 @@ def all_variables() -> dict[str, Any]:
     for path in (BASE / "scripts").iterdir():
         if path.suffix == "" and path.is_file():
             found |= dict.fromkeys(re.findall(r"\$\{([A-Z_]+):-", path.read_text()))
-    # pytest-xdist's own
-    return {name: default for name, default in found.items() if name != "PYTEST_XDIST_WORKER"}
+    others = {"PYTEST_XDIST_WORKER", "PYTHONDONTWRITEBYTECODE"}  # pytest-xdist's own and Python's own
+    return {name: default for name, default in found.items() if name not in others}
 
 
 def test_settings_names_every_variable_that_is_read_and_no_other() -> None:
