@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
-from inference.demoworld import Taste, score
+from inference.world import Taste, score
 
 
 class Habit(StrEnum):
@@ -50,7 +50,7 @@ class Mind:
     def decide(self, first: str, second: str) -> tuple[str, int]:
         """The choice (first or second) and its strength (1 to 5) by the world's exact score, with noise."""
         difference = score(first, self.taste) - score(second, self.taste)
-        strength = min(5, 1 + round(abs(difference)))
+        strength = min(5, 1 + round(4 * abs(difference)))
         if self.habit is Habit.ALWAYS_FIRST:
             return "first", strength
         if difference == 0 or self.rng.random() < NOISE.get(self.habit, STEADY_NOISE):

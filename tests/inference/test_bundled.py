@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,28 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from inference.contracts import Shot
-from inference.demoworld import Taste, names_subject, reads, score, style_of
-from inference.demoworld.measure import Person, draw_people, generate, half_credit, measure
-from inference.prompts import PREFERRED_HEADING, fspo_prompt
+from inference.normalise import normalise
+from inference.prompts import DESCRIPTION_HEADING, PREFERRED_HEADING, fspo_prompt
+from inference.training.descriptions import STOPS
+from inference.training.sampling import sample
+from inference.world import (
+    DOMAINS,
+    OPEN,
+    Taste,
+    describe,
+    draw_question,
+    draw_shots,
+    names_subject,
+    read,
+    reads,
+    score,
+    users,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "inference" / "bundled" / "palate-1"
+# Win rates against base at eight shots; the card has the measured ones.
+CARD = {"reviews": 0.8, "explanations": 0.8, OPEN: 0.87}
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +49,15 @@ def tokenizer() -> PreTrainedTokenizerBase:
 def demo_rows(name: str) -> list[dict[str, str]]:
     lines = (ROOT / "studies" / "demo" / name).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A whole taste, labelled pairs, and a question."""
+
+    taste: Taste
+    shots: tuple[Shot, ...]
+    question: str
 
 
 def demo_people(count: int) -> list[Person]:
@@ -103,46 +129,84 @@ def test_it_writes_the_heading_one_answer_and_the_end(
         assert text.count("#") == 2
 
 
+def answers(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, people: list[Person], shots: list[tuple[Shot, ...]]
+) -> list[str]:
+    prompts = [fspo_prompt(person.question, given) for person, given in zip(people, shots, strict=True)]
+    return [normalise(t).shown for t in sample(model, tokenizer, prompts, temperature=0.7, max_tokens=128, batch=32)]
+
+
+def win_rate(own: list[str], other: list[str], people: list[Person]) -> float:
+    gaps = [score(a, p.taste) - score(b, p.taste) for a, b, p in zip(own, other, people, strict=True)]
+    return sum(0.5 + 0.5 * ((gap > 1e-9) - (gap < -1e-9)) for gap in gaps) / len(gaps)
+
+
 def test_it_answers_the_demo_study_fluently_on_the_subject_and_to_taste(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     torch.manual_seed(7)
-    people = demo_people(40)
-    own = generate(model, tokenizer, [fspo_prompt(p.question, p.shots) for p in people], temperature=0.7)
-    base = generate(model, tokenizer, [fspo_prompt(p.question, ()) for p in people], temperature=0.7)
-    for texts in (own, base):
-        assert sum(map(reads, texts)) >= 38
-        assert sum(names_subject(text, p.question) for text, p in zip(texts, people, strict=True)) >= 37
-        assert all(8 <= len(text.split()) <= 70 for text in texts)
-    assert half_credit(own, base, people) > 0.65
-    # Nothing is known of a person without shots: base answers come in many styles, not in one.
-    assert len({style.code for style in map(style_of, base) if style}) >= 8
-
-
-def test_turning_every_label_round_turns_the_win_round(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase
-) -> None:
-    torch.manual_seed(8)
-    people = demo_people(40)
+    people = demo_people(48)
+    own = answers(model, tokenizer, people, [p.shots for p in people])
+    base = answers(model, tokenizer, people, [()] * len(people))
     flipped = [tuple(Shot(s.question, s.dispreferred, s.preferred) for s in p.shots) for p in people]
-    own = generate(model, tokenizer, [fspo_prompt(p.question, p.shots) for p in people], temperature=0.7)
-    other = generate(model, tokenizer, [fspo_prompt(p.question, s) for p, s in zip(people, flipped, strict=True)],
-                     temperature=0.7)  # fmt: skip
-    assert half_credit(own, other, people) > 0.75
+    against = answers(model, tokenizer, people, flipped)
+    for texts in (own, base):
+        assert sum(map(reads, texts)) >= 45
+        assert sum(names_subject(text, p.question) for text, p in zip(texts, people, strict=True)) >= 43
+        assert all(6 <= len(text.split()) <= 90 for text in texts)
+    assert win_rate(own, base, people) > 0.6
+    assert win_rate(own, against, people) > 0.7
+    # Nothing is known of a person without shots: base answers take many sides, not one.
+    assert len({read(text).ideas[0].value for text in base if read(text).ideas}) >= 4
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("domain", DOMAINS)
 def test_the_figures_of_the_card_hold_on_held_out_people_and_subjects(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, domain: str
+) -> None:
+    torch.manual_seed(3)
+    rng = random.Random(f"card/{domain}")
+    people = [held_out(domain, rng) for _ in range(240)]
+    base = answers(model, tokenizer, people, [()] * len(people))
+    rates = {
+        shots: win_rate(answers(model, tokenizer, people, [p.shots[:shots] for p in people]), base, people)
+        for shots in (1, 4, 8)
+    }
+    donors = [person.shots for person in rng.sample(people, len(people))]
+    assert rates[1] < rates[4] < rates[8] + 0.02
+    assert rates[8] > CARD[domain]
+    assert rates[8] - win_rate(answers(model, tokenizer, people, donors), base, people) > 0.15
+    assert sum(map(reads, base)) / len(base) >= 0.97
+
+
+@pytest.mark.slow
+def test_a_true_description_and_one_of_its_own_both_help(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    figures = {
-        shots: measure(model, tokenizer, draw_people(300, shots, seed=3), temperature=0.7, seed=3)
-        for shots in (0, 1, 8)
-    }
-    assert 0.43 < figures[0].own < 0.57
-    assert figures[0].own < figures[1].own < figures[8].own
-    assert figures[8].own >= 0.65  # the card: 73 of 100
-    assert figures[8].own - figures[8].donor > 0.15
-    for row in figures.values():
-        assert row.readable >= 0.97
-        assert row.on_subject >= 0.95
+    torch.manual_seed(4)
+    rng = random.Random("card/descriptions")
+    people = [held_out(OPEN, rng) for _ in range(160)]
+
+    def written(prompts: list[str], stops: tuple[str, ...] = ()) -> list[str]:
+        return sample(model, tokenizer, prompts, temperature=0.7, max_tokens=128, batch=32, stops=stops)
+
+    base = answers(model, tokenizer, people, [()] * len(people))
+    told = [fspo_prompt(p.question, (), description=describe(p.taste.persona)) for p in people]
+    asked = [fspo_prompt(p.question, p.shots, rationale=True) for p in people]
+    said = [text.partition("\n#")[0].removeprefix(DESCRIPTION_HEADING) for text in written(asked, STOPS)]
+    both = [fspo_prompt(p.question, p.shots, rationale=True, description=d) for p, d in zip(people, said, strict=True)]
+    oracle, rat = ([normalise(text).shown for text in written(prompts)] for prompts in (told, both))
+    assert win_rate(oracle, base, people) > 0.87
+    assert win_rate(rat, base, people) > 0.83
+    assert sum(map(reads, [*oracle, *rat])) / (2 * len(people)) > 0.95
+
+
+def held_out(domain: str, rng: random.Random) -> Person:
+    """Somebody whom training never met, asked about subjects that it never met."""
+    taste = Taste.draw(rng)
+    user = rng.choice(users(domain, "held_out"))
+    part = {"reviews": "review", "explanations": "level"}.get(domain, "persona")
+    asked = [draw_question(rng, "subjects", domain) for _ in range(9)]
+    shots = tuple(draw_shots(user, asked[:-1], rng))
+    return Person(replace(taste, **{part: user}), shots, asked[-1].text)

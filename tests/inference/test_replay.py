@@ -146,7 +146,8 @@ def test_wrong_usage_is_told(arguments: tuple[str, ...], message: str) -> None:
 
 def test_a_real_model_makes_the_same_texts_alone_and_in_a_batch() -> None:
     model = ModelSpec("transformers", "bundled:palate-1")
-    request = replace(REQUEST, model=model, sampling=Sampling(max_tokens=24), window=Window(1, 100))
+    question = "Is the film Snow over Lisbon worth an evening?"
+    request = replace(REQUEST, model=model, question=question, shots=(), sampling=Sampling(max_tokens=96))
     ids = queue.request_many(orders(a_study(), 16, request=request))
     for _ in range(3):
         drain(model.key)
