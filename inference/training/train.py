@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import random
 import shutil
 import sys
@@ -57,6 +58,7 @@ from inference.world.forms import DOMAINS
 TOKENIZER_TEXTS = 4000
 INITIAL_SPREAD = 0.04  # twice the library's: attention in so narrow a model otherwise starts uniform and stays so long
 DONE = "stage.json"
+MOST_ROW_MAKERS = 8
 DIGEST = "digest"  # of the recipe's stage, beside the trainer's checkpoints
 
 
@@ -158,6 +160,14 @@ def the_processes() -> PartialState:
     return PartialState(cpu=not torch.cuda.is_available())
 
 
+def row_makers() -> int:
+    """Processes that make rows beside the one that trains. A GPU waits for rows; on a CPU they would take its cores."""
+    if not torch.cuda.is_available():
+        return 0
+    cores = len(os.sched_getaffinity(0)) // the_processes().num_processes
+    return int(max(0, min(MOST_ROW_MAKERS, cores - 1)))
+
+
 def common_settings(recipe: Recipe, stage: Stage, work: Path) -> dict[str, Any]:
     """The trainer's settings that every kind of stage shares. Rows are used once, in order, and never cut."""
     steps = max(1, stage.rows // (stage.batch * the_processes().num_processes))
@@ -180,6 +190,7 @@ def common_settings(recipe: Recipe, stage: Stage, work: Path) -> dict[str, Any]:
         "gradient_checkpointing": False,
         "bf16": recipe.bf16,
         "use_cpu": not torch.cuda.is_available(),
+        "dataloader_num_workers": row_makers(),
         "logging_steps": max(1, min(25, steps // 4)),
         "save_strategy": "steps",
         "save_steps": max(1, steps // 8),
@@ -241,6 +252,7 @@ def with_sampled_descriptions(
     """The examples, with pairs of descriptions sampled from the model in place of those that ask for one."""
     asked = [example for example in examples if not example.rejected]
     print(f"  sampling {stage.descriptions} descriptions for each of {len(asked)} users' shots")
+    model = model.to(the_processes().device)
     sampler = partial(
         sample,
         model,
