@@ -48,6 +48,10 @@ bench-web: setup-dev
 bench-generation: setup-vllm-cpu
 	@exec $(PY) scripts/bench_generation.py $(BENCH)
 
+# GPU: options, such as --rows 1 64 --json FILE. Without a GPU a tiny model on the CPU, to see that it runs.
+bench-gpu: setup
+	@exec $(PY) scripts/bench_gpu.py $(GPU)
+
 # RESULTS: options, such as --judgments 100000 --formats csv parquet --json FILE.
 bench-results: setup-dev
 	@exec $(PY) scripts/bench_results.py $(RESULTS)

@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,7 @@ TRANSFORMERS = 176  # requests of the transformers engine's run
 DECODED = 4  # people of the decoding section
 GROWTH = (1_000, 10_000, 100_000)
 GROWTH_BATCH = 1_000
+GROWTH_RUNS = 5  # batches a size, of which the middle one counts; one more before the first size warms up
 LIMIT_S = 6_000
 RESTING = 0.05  # CPU seconds a second
 SECTIONS = ("throughput", "cost", "growth", "waits", "decoding")
@@ -184,29 +186,38 @@ def span_of(ids: Sequence[int]) -> tuple[float, int]:
 
 def throughput(options: argparse.Namespace, folder: Path, servers: Servers) -> Figures:
     """Tokens a second of one and the same prompts, by way of Palate, at once, one by one, and by transformers."""
+    from django.db.models import Sum
+
     from inference.models import Generation
 
     spec = ModelSpec("vllm", options.model, options={"ignore_end": True})
-    given = requests_of(options.people, options.answers, options.tokens, spec)
-    flat = [request for requests in given for request in requests]
-    with worker(folder / "worker.log") as process:
-        warm = ask([requests[:2] for requests in requests_of(1, 2, 8, spec)])
-        await_end(warm)
-        ids, used = cpu_of_work(process, servers, given)
-    seconds, tokens = span_of(ids)
-    from django.db.models import Sum
-
-    rows = Generation.objects.filter(pk__in=ids)
-    sums = rows.aggregate(cached=Sum("cached_tokens"), prompts=Sum("prompt_tokens"))
-    figures = {
-        "requests": len(ids),
-        "ready": rows.filter(state="ready").count(),
-        "palate_tokens_s": tokens / seconds,
-        "palate_tokens_cpu_s": tokens / sum(used.values()),
-        "prompt_tokens": sums["prompts"],
-        "cached_share": (sums["cached"] or 0) / sums["prompts"] if sums["prompts"] else None,
-    }
-    return figures | apart("offline", options, flat) | apart("alone", options, flat[:: max(1, len(flat) // ALONE)])
+    rounds: list[Figures] = []
+    for number in range(options.rounds):
+        given = requests_of(options.people, options.answers, options.tokens, spec)
+        flat = [request for requests in given for request in requests]
+        with worker(folder / f"worker{number}.log") as process:
+            warm = ask([requests[:2] for requests in requests_of(1, 2, 8, spec)])
+            await_end(warm)
+            ids, used = cpu_of_work(process, servers, given)
+        seconds, tokens = span_of(ids)
+        rows = Generation.objects.filter(pk__in=ids)
+        sums = rows.aggregate(cached=Sum("cached_tokens"), prompts=Sum("prompt_tokens"))
+        figures = {
+            "requests": len(ids),
+            "ready": rows.filter(state="ready").count(),
+            "palate_tokens_s": tokens / seconds,
+            "palate_tokens_cpu_s": tokens / sum(used.values()),
+            "prompt_tokens": sums["prompts"],
+            "cached_share": (sums["cached"] or 0) / sums["prompts"] if sums["prompts"] else None,
+        }
+        rounds.append(figures | apart("offline", options, flat))
+        print(f"round {number + 1}: {rounds[-1]}", file=sys.stderr)
+    # The same tokens every time: the mean of the times, and so the harmonic mean of the paces.
+    paces = [key for key in rounds[0] if key.endswith("_s")]
+    mean = {key: statistics.harmonic_mean([figures[key] for figures in rounds]) for key in paces}
+    found: Figures = rounds[-1] | mean | {"rounds": rounds}
+    found |= apart("transformers", options, flat[:TRANSFORMERS])
+    return found | apart("alone", options, flat[:: max(1, len(flat) // ALONE)])
 
 
 def apart(which: str, options: argparse.Namespace, given: Sequence[GenerationRequest]) -> Figures:
@@ -222,13 +233,21 @@ def apart(which: str, options: argparse.Namespace, given: Sequence[GenerationReq
 
 
 def measured_apart(which: str, given: Sequence[GenerationRequest]) -> Figures:
-    """`offline`: all prompts at once in vLLM's LLM, and by the transformers engine; `alone`: one after another."""
+    """`offline`: all prompts at once in vLLM's LLM; `transformers`: in that engine; `alone`: one after another."""
+    import torch
+
     from inference.engines import load_engine
+    from inference.engines.base import cpu_threads
 
     bundled = ROOT / "inference" / "bundled"
     asked = engine_requests(given)
     if which == "decoding":
         return decoding(load_engine(ModelSpec("transformers", given[0].model.source), bundled_root=bundled), asked)
+    if which == "transformers":
+        plain = load_engine(ModelSpec("transformers", given[0].model.source), bundled_root=bundled)
+        with Pace("transformers") as slower:
+            slower.tokens = sum(made(answer) for answer in plain.generate(asked))
+        return slower.figures
     engine: Any = load_engine(given[0].model, bundled_root=bundled)
     if which == "alone":
         engine.generate(asked[:1])
@@ -239,16 +258,15 @@ def measured_apart(which: str, given: Sequence[GenerationRequest]) -> Figures:
     inner = engine._loop._engine
     engine.generate(asked[:2])
     engine._loop.stop()
+    if not torch.cuda.is_available():
+        torch._C.set_num_threads(cpu_threads())  # as in the loop's thread
     for number, one in enumerate(asked):
         ids = engine._prompting.tokens(one.prompt.text)
         inner.add_request(f"all-{number}", {"prompt_token_ids": ids}, engine.params(one))
     with Pace("offline") as pace:
         while inner.has_unfinished_requests():
             pace.tokens += sum(len(out.outputs[0].token_ids) for out in inner.step() if out.finished)
-    plain = load_engine(ModelSpec("transformers", given[0].model.source), bundled_root=bundled)
-    with Pace("transformers") as slower:
-        slower.tokens = sum(made(answer) for answer in plain.generate(asked[:TRANSFORMERS]))
-    return pace.figures | slower.figures
+    return pace.figures
 
 
 class Pace:
@@ -317,11 +335,17 @@ def growth(options: argparse.Namespace, folder: Path) -> Figures:
                 fill(min(missing, 20_000), per_person[0][0])
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE")
-            ids = ask(per_person)
-            await_end(ids)
-            seconds, _ = span_of(ids)
-            found[f"generations_s_at_{size}"] = len(ids) / seconds
+            runs = [generations_s(per_person) for _ in range(GROWTH_RUNS + (size == GROWTH[0]))]
+            found[f"generations_s_at_{size}"] = statistics.median(runs[-GROWTH_RUNS:])
+            found[f"generations_s_runs_at_{size}"] = runs
     return found
+
+
+def generations_s(given: Sequence[Sequence[GenerationRequest]]) -> float:
+    """Generations a second of one batch of requests, from the first claim to the last ending."""
+    ids = ask(given)
+    await_end(ids)
+    return len(ids) / span_of(ids)[0]
 
 
 def fill(count: int, request: GenerationRequest) -> None:
@@ -401,10 +425,13 @@ def main() -> None:
     parser.add_argument("--answers", type=int, default=11)
     parser.add_argument("--tokens", type=int, default=128, help="new tokens a text")
     parser.add_argument("--model", default=BUNDLED, help="model of the throughput section")
+    parser.add_argument("--rounds", type=int, default=2, help="times that Palate and vLLM alone take turns")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--crowd", type=int, default=50, help="people of the waits section")
     parser.add_argument("--think", type=float, default=20, help="their seconds a pair")
-    parser.add_argument("--apart", choices=["offline", "alone", "waits", "decoding"], help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--apart", choices=["offline", "transformers", "alone", "waits", "decoding"], help=argparse.SUPPRESS
+    )
     options = parser.parse_args()
     if options.apart == "waits":
         print(json.dumps(waits(options.crowd, options.think, options.model)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
@@ -119,6 +120,16 @@ def checked_number(name: str, given: str | None, default: float, least: float, m
     if not least <= value <= most:
         raise PermanentError(f"{name}={given!r}: expected a number from {least:g} to {most:g}")
     return value
+
+
+def cpu_threads() -> int:
+    """Threads an engine computes with on a CPU: PALATE_TORCH_THREADS, else half of the cores. Raises PermanentError."""
+    given = os.environ.get("PALATE_TORCH_THREADS", "")
+    if not given:
+        return max(1, (os.cpu_count() or 1) // 2)
+    if not given.isdecimal() or int(given) < 1:
+        raise PermanentError(f"PALATE_TORCH_THREADS={given!r}: expected a whole number of threads, 1 or more")
+    return int(given)
 
 
 def first_line(error: BaseException) -> str:

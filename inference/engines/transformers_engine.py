@@ -8,7 +8,6 @@ two threads that compete for a busy core wait for each other.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +31,14 @@ from inference.contracts import (
     ScoreRequest,
     TransientError,
 )
-from inference.engines.base import check_options, check_sampling, checked_context, files_digest, first_line
+from inference.engines.base import (
+    check_options,
+    check_sampling,
+    checked_context,
+    cpu_threads,
+    files_digest,
+    first_line,
+)
 from inference.engines.decoding import Decoder, Row, batches
 from inference.engines.prompting import Prompting, own_context, tokenizer_files
 from inference.engines.scoring import ScoreRow, log_probabilities, score_batches
@@ -173,7 +179,7 @@ def load(spec: ModelSpec, *, bundled_root: Path) -> TransformersEngine:
     options = check_options(spec, OPTIONS)
     folder = model_folder(spec, bundled_root=bundled_root)
     device, dtype = _device(options), _dtype(options)
-    torch.set_num_threads(_threads())
+    torch.set_num_threads(cpu_threads())
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -220,15 +226,6 @@ def _dtype(options: dict[str, Any]) -> str:
     if dtype not in DTYPES:
         raise PermanentError(f"dtype {dtype!r} is unknown: use {', '.join(DTYPES)}")
     return str(dtype)
-
-
-def _threads() -> int:
-    given = os.environ.get("PALATE_TORCH_THREADS", "")
-    if not given:
-        return max(1, (os.cpu_count() or 1) // 2)
-    if not given.isdecimal() or int(given) < 1:
-        raise PermanentError(f"PALATE_TORCH_THREADS={given!r}: expected a whole number of threads, 1 or more")
-    return int(given)
 
 
 def _versions(dtype: str) -> dict[str, str]:

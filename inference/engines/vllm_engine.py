@@ -37,6 +37,7 @@ from inference.engines.base import (
     check_sampling,
     checked_context,
     checked_number,
+    cpu_threads,
     files_digest,
     first_line,
 )
@@ -189,8 +190,7 @@ def load(spec: ModelSpec, *, bundled_root: Path) -> VllmEngine:
     prompting, own = _read(spec, folder)
     context = checked_context(options, own)
     if not cuda:
-        threads = os.environ.get("PALATE_TORCH_THREADS") or "1"
-        _prepare({"VLLM_CPU_KVCACHE_SPACE": str(max(1, round(memory))), "OMP_NUM_THREADS": threads})
+        _prepare({"VLLM_CPU_KVCACHE_SPACE": str(max(1, round(memory)))})
     arguments: dict[str, Any] = {
         "model": str(folder),
         "dtype": dtype,
@@ -213,7 +213,7 @@ def load(spec: ModelSpec, *, bundled_root: Path) -> VllmEngine:
         "max_num_batched_tokens": max(context, 8192),
     }
     quick = {"gpu_memory_utilization": memory}
-    loop = _started(spec, arguments | (quick if cuda else slow), apart=not cuda)
+    loop = _started(spec, arguments | (quick if cuda else slow), threads=None if cuda else cpu_threads())
     facts = EngineFacts(
         engine="vllm",
         model_digest=files_digest([folder / "config.json", *folder.glob("*.safetensors")]),
@@ -248,13 +248,22 @@ def _read(spec: ModelSpec, folder: Path) -> tuple[Prompting, int]:
     return Prompting(tokenizer), own_context(config, tokenizer)
 
 
-def _started(spec: ModelSpec, arguments: dict[str, Any], *, apart: bool) -> Loop:
+def _started(spec: ModelSpec, arguments: dict[str, Any], *, threads: int | None) -> Loop:
+    """The loop of a new engine; `threads` are those of a CPU, None on a GPU."""
+    import torch
     from vllm.engine.arg_utils import EngineArgs
     from vllm.v1.engine.llm_engine import LLMEngine
 
+    def start() -> LLMEngine:
+        if threads is not None:
+            # Holds for this thread alone. vLLM replaces torch.set_num_threads once it runs; OpenMP's variable is
+            # read when torch is imported.
+            torch._C.set_num_threads(threads)
+        return LLMEngine.from_engine_args(EngineArgs(**arguments))
+
     try:
         # On a CPU, vLLM 0.32 gives rows without an adapter the last one loaded when they meet rows with one.
-        return Loop(LLMEngine.from_engine_args(EngineArgs(**arguments)), apart=apart)
+        return Loop(start, apart=threads is not None)
     except Exception as error:  # vLLM raises whatever its parts raise
         said = first_line(error)
         if "memory" in said.lower():

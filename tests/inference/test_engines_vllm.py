@@ -33,7 +33,7 @@ from inference.contracts import (
     TransientError,
 )
 from inference.engines import Engine, load_engine
-from inference.engines.base import StreamingEngine
+from inference.engines.base import StreamingEngine, cpu_threads
 from inference.prompts import fspo_prompt, fspo_target
 from tests.inference import test_synthesize_engine as synthesis
 from tests.inference.test_synthesize_engine import without_personas
@@ -120,6 +120,19 @@ def test_a_text_is_the_same_alone_in_a_batch_and_from_several_threads(vllm: Any)
     with ThreadPoolExecutor(8) as pool:
         assert [texts(found)[0] for found in pool.map(lambda one: vllm.generate([one]), asked)] == together
     assert len(set(together)) > 12
+
+
+def test_its_loop_computes_in_as_many_threads_as_the_setting_says(vllm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, seen = vllm._loop._engine, set[int]()
+    step = engine.step
+
+    def watched() -> Any:
+        seen.add(torch.get_num_threads())
+        return step()
+
+    monkeypatch.setattr(engine, "step", watched)
+    texts(vllm.generate(requests(prompts(1, 1))))
+    assert seen == {cpu_threads()}
 
 
 def test_a_participants_shots_come_from_the_prefix_cache(vllm: Any) -> None:
