@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-vllm-cpu demo test test-slow check bench bench-web bench-generation bench-results evaluate model clean
+.PHONY: help setup setup-dev setup-vllm-cpu demo test test-slow check bench bench-web bench-generation bench-gpu bench-results evaluate model clean
 
 help:
 	@echo "make demo       everything on this machine: environment, servers, the demo study, web, worker"
@@ -11,7 +11,7 @@ help:
 	@echo "make setup      just the environment, in .venv"
 	@echo "make setup-vllm-cpu  vLLM on a machine without a GPU, into .venv"
 	@echo "make check      style, types, import directions, migrations, deployment settings"
-	@echo "make bench      measurements: make bench-web, make bench-generation, make bench-results"
+	@echo "make bench      measurements: make bench-web, make bench-generation, make bench-results; make bench-gpu"
 	@echo "make model      preferences of the synthetic world and an FSPO model of them, in var/model"
 	@echo "make evaluate   what the model of make model can do: every arm beside the ideal observer, in var/evaluation"
 	@echo "make clean      remove caches; .venv and PALATE_DATA stay"
