@@ -2,6 +2,8 @@
 
     scripts/bench_gpu.py [--shape 3b|tiny] [--rows 1 11 64] [--prompt 4096] [--tokens 128] [--json FILE]
 
+Without a GPU it is small in everything, to see that it runs.
+
 Weights are random, so that the figures need no download; the end of text is ignored. Prompts are FSPO prompts of the
 demo study with longer shots. `1`: one request; `11`: one participant, whose texts share their shots; `64`: as many
 people.
@@ -181,9 +183,9 @@ def main() -> None:
     there = torch.cuda.is_available()
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--shape", choices=sorted(SHAPES), default="3b" if there else "tiny")
-    parser.add_argument("--rows", type=int, nargs="+", default=[1, 11, 64])
-    parser.add_argument("--prompt", type=int, default=4096, help="tokens of a prompt, about")
-    parser.add_argument("--tokens", type=int, default=128, help="new tokens a row")
+    parser.add_argument("--rows", type=int, nargs="+", default=[1, 11, 64] if there else [1, 11, 4])
+    parser.add_argument("--prompt", type=int, default=4096 if there else 1024, help="tokens of a prompt, about")
+    parser.add_argument("--tokens", type=int, default=128 if there else 16, help="new tokens a row")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     device = "cuda" if there else "cpu"
