@@ -18,168 +18,37 @@ import argparse
 import json
 import os
 import platform
-import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import django
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from bench_decoding import decoding  # noqa: E402
+from bench_growth import SIZES, growth  # noqa: E402
+from bench_requests import engine_requests, requests_of  # noqa: E402
 from bench_waits import waits  # noqa: E402
 from bench_web import cpu_of  # noqa: E402
+from bench_workers import ask, await_end, await_rest, site, span_of, worker  # noqa: E402
 
-from inference.contracts import Completion, EngineRequest, GenerationRequest, ModelSpec, Sampling, Shot  # noqa: E402
+from inference.contracts import Completion, GenerationRequest, ModelSpec  # noqa: E402
 from studyapp.embedded import Servers  # noqa: E402
-from studyapp.processes import end  # noqa: E402
 
 BUNDLED = "bundled:palate-1"
 ALONE = 24  # requests made one after another
 TRANSFORMERS = 176  # requests of the transformers engine's run
 DECODED = 4  # people of the decoding section
-GROWTH = (1_000, 10_000, 100_000)
-GROWTH_BATCH = 1_000
-GROWTH_RUNS = 5  # batches a size, of which the middle one counts
-WARMING = 6  # batches before the first size: a new worker becomes faster for so long
-LIMIT_S = 6_000
-RESTING = 0.05  # CPU seconds a second
 SECTIONS = ("throughput", "cost", "growth", "waits", "decoding")
 Figures = dict[str, Any]
-
-
-# ---------------------------------------------------------------------------------------------------------- requests
-
-
-def requests_of(people: int, answers: int, tokens: int, spec: ModelSpec) -> list[list[GenerationRequest]]:
-    """A list a participant: FSPO requests with the demo study's questions, eight shots of their own, one a question."""
-    questions = rows_of("questions.jsonl")
-    texts: dict[str, list[str]] = {}
-    for row in rows_of("candidates.jsonl"):
-        texts.setdefault(row["question"], []).append(row["text"])
-    asked = [row["text"] for row in questions if row["use"] == "judge"]
-    named = {row["id"]: row["text"] for row in questions}
-    found = []
-    for person in range(people):
-        rng = random.Random(person)
-        shots = tuple(Shot(named[key], *rng.sample(texts[key], 2)) for key in rng.sample(sorted(texts), 8))
-        found.append([
-            GenerationRequest(spec, "fspo", question, shots, sampling=Sampling(0.7, 0.95, tokens))
-            for question in rng.sample(asked, answers)
-        ])  # fmt: skip
-    return found
-
-
-def rows_of(name: str) -> list[dict[str, Any]]:
-    """The rows of a file of the demo study."""
-    return [json.loads(line) for line in (ROOT / "studies" / "demo" / name).read_text().splitlines() if line.strip()]
-
-
-def engine_requests(given: Sequence[GenerationRequest]) -> list[EngineRequest]:
-    """The same requests as an engine takes them."""
-    from inference.prompts import build
-
-    return [EngineRequest(str(n), build(request), request.sampling, n) for n, request in enumerate(given)]
-
-
-# ----------------------------------------------------------------------------------------------------------- the site
-
-
-@contextmanager
-def site(data: Path) -> Iterator[Servers]:
-    """Postgres and Redis of its own, migrated, with Django set up on them."""
-    servers = Servers(data)
-    os.environ.update(servers.environ() | {"PALATE_HTTPS": "0", "SECRET_KEY": "bench " * 12})
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "studyapp.settings")
-    django.setup()
-    from django.core.management import call_command
-    from django.db import connections
-
-    try:
-        call_command("migrate", verbosity=0)
-        yield servers
-    finally:
-        connections.close_all()
-        servers.stop()
-
-
-@contextmanager
-def worker(log: Path) -> Iterator[psutil.Process]:
-    """A `manage.py worker` process."""
-    with log.open("ab") as out:
-        process = subprocess.Popen([sys.executable, "manage.py", "worker"], cwd=ROOT, stdout=out, stderr=out)
-    try:
-        yield psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        try:
-            process.wait(40)
-        except subprocess.TimeoutExpired:
-            end(process.pid)
-
-
-def ask(given: Sequence[Sequence[GenerationRequest]]) -> list[int]:
-    """Ask for the requests, a list a participant, as the web process does; the rows' ids."""
-    from inference import queue
-    from inference.models import Need
-    from studyapp.models import Participant, Question, Study
-
-    study = Study.objects.create(slug=f"bench-{time.monotonic_ns()}", title="Bench", protocol={}, seed=7)
-    keys = {request.question for requests in given for request in requests}
-    Question.objects.bulk_create(
-        Question(study=study, key=f"q{n}", use="judge", domain="d", text=text) for n, text in enumerate(sorted(keys))
-    )
-    number = dict(Question.objects.filter(study=study).values_list("text", "id"))
-    ids: list[int] = []
-    for requests in given:
-        person = Participant.objects.create(study=study)
-        ids += queue.request_many([
-            queue.Order(study.pk, person.pk, "fspo", number[request.question], request, 0, Need.PERSONAL, place)
-            for place, request in enumerate(requests)
-        ])  # fmt: skip
-    return ids
-
-
-def await_end(ids: Sequence[int]) -> None:
-    """Until every row is ready or failed. Raises SystemExit when that takes too long."""
-    from inference.models import Generation
-
-    limit = time.monotonic() + LIMIT_S
-    while Generation.objects.filter(pk__gte=min(ids), pk__lte=max(ids), state__in=["queued", "running"]).exists():
-        if time.monotonic() > limit:
-            raise SystemExit(f"not done within {LIMIT_S} s")
-        time.sleep(0.2)
-
-
-def await_rest(process: psutil.Process) -> None:
-    """Until the worker has started: it makes texts while Celery is still being loaded."""
-    for _ in range(60):
-        before = cpu_of([process])
-        time.sleep(1)
-        if cpu_of([process]) - before < RESTING:
-            return
-    raise SystemExit("the worker does not come to rest")
-
-
-def span_of(ids: Sequence[int]) -> tuple[float, int]:
-    """Seconds from the first claim to the last ending, and tokens made, failed tries included."""
-    from django.db.models import Max, Min, Sum
-
-    from inference.models import Attempt
-
-    tries = Attempt.objects.filter(generation_id__gte=min(ids), generation_id__lte=max(ids))
-    found = tries.aggregate(began=Min("started_at"), ended=Max("finished_at"), tokens=Sum("completion_tokens"))
-    return (found["ended"] - found["began"]).total_seconds(), int(found["tokens"] or 0)
 
 
 # ----------------------------------------------------------------------------------------------------------- sections
@@ -192,10 +61,10 @@ def throughput(options: argparse.Namespace, folder: Path, servers: Servers) -> F
     from inference.models import Generation
 
     spec = ModelSpec("vllm", options.model, options={"ignore_end": True})
+    given = requests_of(options.people, options.answers, options.tokens, spec)
+    flat = [request for requests in given for request in requests]
     rounds: list[Figures] = []
     for number in range(options.rounds):
-        given = requests_of(options.people, options.answers, options.tokens, spec)
-        flat = [request for requests in given for request in requests]
         with worker(folder / f"worker{number}.log") as process:
             warm = ask([requests[:2] for requests in requests_of(1, 2, 8, spec)])
             await_end(warm)
@@ -321,61 +190,6 @@ def cpu_of_work(
     return ids, {name: cpu_of([root]) - before[name] for name, root in parts.items()} | {"asking": asking}
 
 
-def growth(options: argparse.Namespace, folder: Path, servers: Servers) -> Figures:
-    """Generations a second, and CPU a generation, with more and more rows in the table."""
-    from django.db import connection
-
-    from inference.models import Generation
-
-    spec = ModelSpec("scripted", "growth", options={"slots": 64, "words": [40, 80]})
-    per_person = requests_of(GROWTH_BATCH // 10, 10, 512, spec)
-    found: Figures = {}
-    with worker(folder / "growth.log") as process, connection.cursor() as cursor:
-        warming = [batch(per_person, process, servers) for _ in range(WARMING)]
-        cursor.execute("TRUNCATE inference_generation CASCADE")
-        for size in GROWTH:
-            while (missing := size - Generation.objects.count()) > 0:
-                fill(min(missing, 20_000), per_person[0][0])
-            cursor.execute("VACUUM ANALYZE")  # else the autovacuum does it while the first batches run
-            runs = [batch(per_person, process, servers) for _ in range(GROWTH_RUNS)]
-            paces, costs = zip(*runs, strict=True)
-            found[f"generations_s_at_{size}"] = statistics.median(paces)
-            found[f"generations_cpu_s_at_{size}"] = 1000 / statistics.median(costs)
-            found[f"runs_at_{size}"] = runs
-    return found | {"warming": warming}
-
-
-def batch(
-    given: Sequence[Sequence[GenerationRequest]], process: psutil.Process, servers: Servers
-) -> tuple[float, float]:
-    """Generations a second from the first claim to the last ending, and CPU ms a generation of worker and Postgres."""
-    parts = [process, *(psutil.Process(pid) for pid in [servers.postgres.pid()] if pid is not None)]
-    before = cpu_of(parts)
-    ids = ask(given)
-    await_end(ids)
-    return len(ids) / span_of(ids)[0], 1000 * (cpu_of(parts) - before) / len(ids)
-
-
-def fill(count: int, request: GenerationRequest) -> None:
-    """Ready rows of an earlier study."""
-    from inference.models import Generation
-    from studyapp.models import Question, Study
-
-    study = Study.objects.create(slug=f"old-{time.monotonic_ns()}", title="Old", protocol={}, seed=1)
-    question = Question.objects.create(study=study, key="q", use="judge", domain="d", text="Why?")
-    row = request.to_json()
-    Generation.objects.bulk_create(
-        (
-            Generation(
-                study=study, arm="base", question=question, replicate=number, request=row, state="ready",
-                model_key=request.model.key, context_hash=request.context_hash, prompt="p " * 400, text="word " * 60,
-            )
-            for number in range(count)
-        ),
-        batch_size=1000,
-    )  # fmt: skip
-
-
 # ---------------------------------------------------------------------------------------------------------- the program
 
 
@@ -396,10 +210,10 @@ ROWS = (
     ("  in Postgres", "cpu_ms_postgres", None),
     ("  in Redis", "cpu_ms_redis", None),
     ("  asking", "cpu_ms_asking", None),
-    *((f"generations/s with {size:,} rows in the table", f"generations_s_at_{size}", None) for size in GROWTH),
-    ("  slowest over fastest", tuple(f"generations_s_at_{size}" for size in GROWTH), ">= 0.85"),
-    *((f"the same a second of CPU, {size:,} rows", f"generations_cpu_s_at_{size}", None) for size in GROWTH),
-    ("  slowest over fastest, by CPU time", tuple(f"generations_cpu_s_at_{size}" for size in GROWTH), ">= 0.85"),
+    *((f"generations/s with {size:,} rows in the table", f"generations_s_at_{size}", None) for size in SIZES),
+    ("  slowest over fastest", tuple(f"generations_s_at_{size}" for size in SIZES), ">= 0.85"),
+    *((f"the same a second of CPU, {size:,} rows", f"generations_cpu_s_at_{size}", None) for size in SIZES),
+    ("  slowest over fastest, by CPU time", tuple(f"generations_cpu_s_at_{size}" for size in SIZES), ">= 0.85"),
     ("s of waiting after the last probe, median", "first_wait_median_s", "0"),
     ("  95 %", "first_wait_p95_s", "<= 2"),
     ("s of waiting in all, median", "wait_in_all_median_s", None),
@@ -466,7 +280,7 @@ def main() -> None:
         if "cost" in wanted:
             figures |= cost(options, Path(folder), servers)
         if "growth" in wanted:
-            figures |= growth(options, Path(folder), servers)
+            figures |= growth(Path(folder), servers)
     if "decoding" in wanted:
         some = requests_of(DECODED, options.answers, options.tokens, ModelSpec("transformers", options.model))
         figures |= apart("decoding", options, [request for requests in some for request in requests])

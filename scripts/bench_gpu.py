@@ -30,7 +30,9 @@ import transformers
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT)]
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+from bench_requests import rows_of  # noqa: E402
 
 from inference.contracts import EngineFacts, Sampling, Shot  # noqa: E402
 from inference.engines.decoding import Row, shared_prefix  # noqa: E402
@@ -82,8 +84,7 @@ def prompts(engine: TransformersEngine, rows: int, length: int) -> list[str]:
 
 
 def _all_shots(engine: TransformersEngine, rows: int, length: int) -> list[list[Shot]]:
-    lines = (ROOT / "studies" / "demo" / "candidates.jsonl").read_text().splitlines()
-    texts = [json.loads(line)["text"] for line in lines if line.strip()]
+    texts = [row["text"] for row in rows_of("candidates.jsonl")]
     people = 1 if rows == 11 else rows
     found = []
     for person in range(people):

@@ -6,7 +6,8 @@ of the model's key, since they can change the text: `dtype` ("float32", the CPU'
 (true: only `max_tokens` ends a text, for measuring).
 
 What depends on the machine comes from the environment: PALATE_VLLM_MEMORY, the share of a GPU's memory (default 0.9) or
-the GiB of a CPU's cache (default 1); PALATE_VLLM_SLOTS, rows decoded at once (default 256, on a CPU 64).
+the GiB of a CPU's cache (default 1); PALATE_VLLM_SLOTS, rows decoded at once (default 256, on a CPU 64);
+PALATE_TORCH_THREADS, threads of a CPU (default half of the cores).
 """
 
 from __future__ import annotations
