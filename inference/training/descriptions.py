@@ -18,8 +18,8 @@ MAX_TOKENS = 64
 TEMPERATURE = 1.0
 STOPS = (f"\n{PREFERRED_HEADING.strip()}",)
 
-Sampler = Callable[[Sequence[str]], list[str]]
-"""Prompts -> one sampled continuation each."""
+Sampler = Callable[[Sequence[str], int], list[str]]
+"""Prompts and how many continuations to sample of each -> all of them, in the prompts' order."""
 
 
 def closeness(text: str, gold: str) -> float:
@@ -33,7 +33,7 @@ def pairs(examples: Sequence[Example], sampler: Sampler, samples: int) -> list[E
     """For each example of kind `describe` (its `chosen` begins with the gold description), the closest sampled one
     against the farthest. Examples whose samples are all equally close are left out: nothing is preferred.
     """
-    texts = sampler([example.prompt for example in examples for _ in range(samples)])
+    texts = sampler([example.prompt for example in examples], samples)
     found = []
     for number, example in enumerate(examples):
         said = {_body(text) for text in texts[number * samples : (number + 1) * samples]}

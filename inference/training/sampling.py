@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import BatchEncoding, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def sample(
@@ -15,33 +15,54 @@ def sample(
     *,
     temperature: float,
     max_tokens: int,
+    each: int = 1,
     batch: int = 64,
     stops: Sequence[str] = (),
 ) -> list[str]:
-    """One sampled continuation a prompt, in their order, up to its end or the first of `stops`, which is kept.
+    """`each` sampled continuations a prompt, in the prompts' order, up to their end or the first of `stops`, which is
+    kept.
 
-    A stop is looked for across the prompt's end too: a newline there counts. Prompts are batched by length; torch's
-    global seed decides.
+    A stop is looked for across the prompt's end too: a newline there counts. `batch` texts are made at once, from
+    prompts of like length, each of which is read once; torch's global seed decides.
     """
-    texts = [""] * len(prompts)
+    texts = [""] * (len(prompts) * each)
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     side, tokenizer.padding_side = tokenizer.padding_side, "left"
-    for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
+    step = max(1, batch // each)
+    for start in range(0, len(order), step):
+        chosen = order[start : start + step]
         encoded = tokenizer(
             [prompts[index] for index in chosen], add_special_tokens=False, padding=True, return_tensors="pt"
         ).to(model.device)
         with torch.inference_mode():
             output = model.generate(  # type: ignore[operator]
-                input_ids=encoded["input_ids"],
-                attention_mask=encoded["attention_mask"],
+                input_ids=encoded["input_ids"].repeat_interleave(each, dim=0),
+                attention_mask=encoded["attention_mask"].repeat_interleave(each, dim=0),
+                past_key_values=_read(model, encoded, each),
                 do_sample=True,
                 temperature=temperature,
                 top_k=0,
                 max_new_tokens=max_tokens,
                 **({"stop_strings": list(stops), "tokenizer": tokenizer} if stops else {}),
             )
-        for index, tokens in zip(chosen, output[:, encoded["input_ids"].shape[1] :], strict=True):
-            texts[index] = str(tokenizer.decode(tokens, skip_special_tokens=True))
+        places = (index * each + number for index in chosen for number in range(each))
+        for place, tokens in zip(places, output[:, encoded["input_ids"].shape[1] :], strict=True):
+            texts[place] = str(tokenizer.decode(tokens, skip_special_tokens=True))
     tokenizer.padding_side = side
     return texts
+
+
+def _read(model: PreTrainedModel, encoded: BatchEncoding, each: int) -> DynamicCache:
+    """Keys and values of all but the last token of every prompt, `each` times: what is left for `generate` to read."""
+    mask = encoded["attention_mask"]
+    positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
+    cache = DynamicCache(config=model.config)
+    model(
+        input_ids=encoded["input_ids"][:, :-1],
+        attention_mask=mask[:, :-1],
+        position_ids=positions[:, :-1],
+        past_key_values=cache,
+        logits_to_keep=1,
+    )
+    cache.batch_repeat_interleave(each)
+    return cache

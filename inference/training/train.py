@@ -17,8 +17,7 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -253,14 +252,18 @@ def with_sampled_descriptions(
     asked = [example for example in examples if not example.rejected]
     print(f"  sampling {stage.descriptions} descriptions for each of {len(asked)} users' shots")
     model = model.to(the_processes().device)
-    sampler = partial(
-        sample,
-        model,
-        tokenizer,
-        temperature=descriptions.TEMPERATURE,
-        max_tokens=descriptions.MAX_TOKENS,
-        stops=descriptions.STOPS,
-    )
+
+    def sampler(prompts: Sequence[str], each: int) -> list[str]:
+        return sample(
+            model,
+            tokenizer,
+            prompts,
+            each=each,
+            temperature=descriptions.TEMPERATURE,
+            max_tokens=descriptions.MAX_TOKENS,
+            stops=descriptions.STOPS,
+        )
+
     found = iter(descriptions.pairs(asked, sampler, stage.descriptions))
     kept = [example if example.rejected else next(found, None) for example in examples]
     return [example for example in kept if example is not None]

@@ -6,6 +6,7 @@ import json
 import random
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -134,6 +135,18 @@ def answers(
 ) -> list[str]:
     prompts = [fspo_prompt(person.question, given) for person, given in zip(people, shots, strict=True)]
     return [normalise(t).shown for t in sample(model, tokenizer, prompts, temperature=0.7, max_tokens=128, batch=32)]
+
+
+def test_continuations_of_one_prompt_are_those_of_the_prompt_asked_alone(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    prompts = [fspo_prompt(p.question, p.shots[:n], rationale=bool(n)) for n, p in enumerate(demo_people(5))]
+    settings: dict[str, Any] = {"temperature": 1e-4, "max_tokens": 24, "stops": STOPS}  # as good as greedy
+    alone = [sample(model, tokenizer, [prompt], **settings)[0] for prompt in prompts]
+    assert len(set(alone)) == len(alone)
+    assert sample(model, tokenizer, prompts, each=3, batch=7, **settings) == [t for t in alone for _ in range(3)]
+    torch.manual_seed(1)
+    assert len(set(sample(model, tokenizer, prompts[-1:], each=8, temperature=1.0, max_tokens=24))) > 1
 
 
 def win_rate(own: list[str], other: list[str], people: list[Person]) -> float:

@@ -310,7 +310,7 @@ def test_the_description_closest_to_the_gold_one_is_preferred() -> None:
     examples = [Example("prompt", description_target(gold) + answer, "", 2)] * 3
     near, far = "This reader is moved by stories and wants a question.", "This reader wants the long version."
     said = [near, far, description_target(far), description_target(near), far, far]
-    found = pairs(examples, lambda prompts: said[: len(prompts)], 2)
+    found = pairs(examples, lambda prompts, each: said[: len(prompts) * each], 2)
     best, worst = description_target(near) + answer, description_target(far) + answer
     assert [(e.chosen, e.rejected) for e in found] == [(best, worst)] * 2
 
