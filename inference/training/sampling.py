@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from transformers import BatchEncoding, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def sample(
@@ -23,7 +23,7 @@ def sample(
     kept.
 
     A stop is looked for across the prompt's end too: a newline there counts. `batch` texts are made at once, from
-    prompts of like length, each of which is read once; torch's global seed decides.
+    prompts of like length; torch's global seed decides.
     """
     texts = [""] * (len(prompts) * each)
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
@@ -36,9 +36,9 @@ def sample(
         ).to(model.device)
         with torch.inference_mode():
             output = model.generate(  # type: ignore[operator]
-                input_ids=encoded["input_ids"].repeat_interleave(each, dim=0),
-                attention_mask=encoded["attention_mask"].repeat_interleave(each, dim=0),
-                past_key_values=_read(model, encoded, each),
+                input_ids=encoded["input_ids"],
+                attention_mask=encoded["attention_mask"],
+                num_return_sequences=each,
                 do_sample=True,
                 temperature=temperature,
                 top_k=0,
@@ -50,19 +50,3 @@ def sample(
             texts[place] = str(tokenizer.decode(tokens, skip_special_tokens=True))
     tokenizer.padding_side = side
     return texts
-
-
-def _read(model: PreTrainedModel, encoded: BatchEncoding, each: int) -> DynamicCache:
-    """Keys and values of all but the last token of every prompt, `each` times: what is left for `generate` to read."""
-    mask = encoded["attention_mask"]
-    positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
-    cache = DynamicCache(config=model.config)
-    model(
-        input_ids=encoded["input_ids"][:, :-1],
-        attention_mask=mask[:, :-1],
-        position_ids=positions[:, :-1],
-        past_key_values=cache,
-        logits_to_keep=1,
-    )
-    cache.batch_repeat_interleave(each)
-    return cache
