@@ -59,7 +59,7 @@ bench-results: setup-dev
 # EVALUATE: more options, such as --full or --strict.
 model: setup-dev
 	@$(PY) -m inference.training.synthesize inference/training/palate-1-preferences.toml var/model/preferences
-	@exec $(PY) -m inference.training.train inference/training/palate-1.toml var/model
+	@exec $(PY) -m inference.training.train inference/training/palate-1.toml var/model --processes 2
 
 evaluate: setup
 	@exec $(PY) -m inference.training.evaluate inference/training/evaluate.toml var/evaluation $(EVALUATE)

@@ -91,13 +91,22 @@ def draw_row(kind: Kind, shots: int, ease: Ease, rng: random.Random, form: Form 
     Without shots or a description nobody is written for: the answer is as the world's candidates are. A sketch is
     always an answer.
     """
-    user = rng.choice(users(rng.choice(DOMAINS), "train"))
+    return draw_rows(kind, [shots], ease, rng, form)[0]
+
+
+def draw_rows(kind: Kind, counts: Sequence[int], ease: Ease, rng: random.Random, form: Form = "whole") -> list[Row]:
+    """As `draw_row`, a row after each of so many of the same user's shots, every one with a question of its own."""
+    user, most = rng.choice(users(rng.choice(DOMAINS), "train")), max(counts)
     put = write if form == "whole" else sketch
-    context = _mixed(user, shots, ease, rng, put) if rng.random() < ease.mixed else _shots(user, shots, ease, rng, put)
+    context = _mixed(user, most, ease, rng, put) if rng.random() < ease.mixed else _shots(user, most, ease, rng, put)
+    return [_row_after(context[:count], kind, user, ease.stray, rng, form) for count in counts]
+
+
+def _row_after(context: Sequence[Shot], kind: Kind, user: User, stray: float, rng: random.Random, form: Form) -> Row:
     asked = ask(user.domain, rng)
     if form == "whole":
-        return _row(kind, user, context, asked, ease.stray, rng)
-    answer = sketch(asked, style_of(user, rng, ease.stray), rng)
+        return _row(kind, user, context, asked, stray, rng)
+    answer = sketch(asked, style_of(user, rng, stray), rng)
     return Row("".join(map(_sections, context)), fspo_target(answer))
 
 

@@ -29,15 +29,14 @@ class LabelledHead:
         """Log-probability of every labelled token, zero elsewhere: shape (rows, length - 1).
 
         `model` is the LM itself or what wraps it for several processes; `inputs` holds `input_ids`, `attention_mask`
-        and `labels`, each of shape (rows, length).
+        and `labels`, each of shape (rows, length), or what `branches.Collator` makes of rows with branches.
         """
         labels = inputs["labels"][:, 1:]
         kept = labels != IGNORED
         self._kept = F.pad(kept, (0, 1))
+        read = {name: inputs[name] for name in ("input_ids", "attention_mask", "position_ids") if name in inputs}
         try:
-            logits = model(
-                input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
-            ).logits
+            logits = model(**read, use_cache=False).logits
         finally:
             self._kept = None
         found = -F.cross_entropy(logits.float(), labels[kept], reduction="none")

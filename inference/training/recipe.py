@@ -65,7 +65,8 @@ class Part(_Strict):
 
     The rest belongs to grow stages. `form` as in `curriculum.draw_row`; `learn` is what is learnt of an answer: all of
     it, or the phrases that say its ideas, the tokens that name its subject or both, and a share `words` of the others;
-    `in_place`: the preferred answers among the shots are learnt too, in their places. `forced`, `turned`, `alone`,
+    `in_place`: the preferred answers among the shots are learnt too, in their places; `also`: after these numbers of
+    the same shots, where they are fewer, an answer of its own is learnt as well. `forced`, `turned`, `alone`,
     `noise`, `stray`, `mixed` and `aside` are those of `curriculum.Ease` at the first and at the last row, annealed
     linearly.
     """
@@ -77,6 +78,7 @@ class Part(_Strict):
     learn: Literal["all", "ideas", "names", "both"] = "all"
     words: Fraction = 0.0
     in_place: bool = True
+    also: list[Annotated[int, Field(ge=1, le=64)]] = []
     forced: tuple[Fraction, Fraction] = (0.0, 0.0)
     turned: tuple[Fraction, Fraction] = (1.0, 1.0)
     alone: tuple[Fraction, Fraction] = (0.0, 0.0)
@@ -94,6 +96,14 @@ class Part(_Strict):
     def _a_sketch_is_an_answer(self) -> Part:
         if self.form == "sketch" and (self.kind != "answer" or min(self.shots) == 0):
             raise ValueError("a sketch is an answer after one shot or more: set kind and shots so, or form = 'whole'")
+        return self
+
+    @model_validator(mode="after")
+    def _answers_stand_in_one_place(self) -> Part:
+        if self.also and self.in_place:
+            raise ValueError(
+                "answers after fewer shots (also) and those among the shots exclude each other: add in_place = false"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """The rows of a stage: which part, how many shots and which user, drawn from the row's own random stream.
 
-Row i depends on seed, stage and i alone, so that a run can be repeated, resumed and its rows inspected. Rows of one
-batch are of one part and have the same number of shots, so that little of a batch is padding.
+Row i depends on seed, stage, number of processes and i alone, so that a run can be repeated, resumed and its rows
+inspected. Rows of one batch are of one part and have the same number of shots, so that little of a batch is padding.
 """
 
 from __future__ import annotations
@@ -16,24 +16,29 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from inference.prompts import DISPREFERRED_HEADING, PREFERRED_HEADING
-from inference.training.curriculum import Row, draw_row
+from inference.training.branches import merge
+from inference.training.curriculum import Row, draw_rows
 from inference.training.fewshot import IGNORED, Example, TooLongError, draw_example, encode
 from inference.training.preferences import Labelled
 from inference.training.recipe import Part, Stage
 from inference.training.tokenizer import idea_tokens
 
-Encoded = dict[str, list[int]]
+Encoded = dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What draws the rows of one stage. `context` is the model's length in tokens."""
+    """What draws the rows of one stage. `context` is the model's length in tokens.
+
+    `processes` train together: their batches of one step are of one part, too, or the one with less to read would wait.
+    """
 
     stage: Stage
     seed: int
     tokenizer: PreTrainedTokenizerBase
     context: int
     users: Sequence[Labelled] = ()
+    processes: int = 1
 
     @cached_property
     def _domains(self) -> list[list[Labelled]]:
@@ -44,7 +49,8 @@ class Rows:
         return list(found.values())
 
     def _drawn(self, index: int) -> tuple[Part, int, random.Random]:
-        of_batch = random.Random(f"{self.seed}/{self.stage.name}/batch/{index // self.stage.batch}")
+        step = index // (self.stage.batch * self.processes)
+        of_batch = random.Random(f"{self.seed}/{self.stage.name}/batch/{step}")
         (part,) = of_batch.choices(self.stage.parts, [part.share for part in self.stage.parts])
         return part, of_batch.choice(part.shots), random.Random(f"{self.seed}/{self.stage.name}/{index}")
 
@@ -58,25 +64,30 @@ class Rows:
         Of the preferred answers among the shots all but the first, before which nothing says what its reader likes.
         """
         part, shots, rng = self._drawn(index)
-        row = draw_row(part.kind, shots, part.ease(index / self.stage.rows), rng, part.form)
-        encoded = (encode_densely if part.in_place else encode)(row.prompt, row.target, self.tokenizer)
-        if len(encoded["input_ids"]) > self.context:
+        counts = [*(count for count in part.also if count < shots), shots]
+        rows = draw_rows(part.kind, counts, part.ease(index / self.stage.rows), rng, part.form)
+        written = [
+            (encode_densely if part.in_place else encode)(row.prompt, row.target, self.tokenizer) for row in rows
+        ]
+        longest = max(len(one["input_ids"]) for one in written)
+        if longest > self.context:
             raise TooLongError(
-                f"row {index} of stage {self.stage.name!r} has {len(encoded['input_ids'])} tokens, more than the "
+                f"row {index} of stage {self.stage.name!r} has {longest} tokens, more than the "
                 f"model's context of {self.context}: lower the stage's shots or raise model.shape.context"
             )
+        encoded = merge(written)
         if part.learn != "all":
             ideas = idea_tokens(self.tokenizer) if part.learn != "names" else frozenset()
-            learnt = ideas | (self._named(row) if part.learn != "ideas" else frozenset())
+            learnt = ideas | (self._named(rows) if part.learn != "ideas" else frozenset())
             encoded["labels"] = [
                 label if label in learnt or (label != IGNORED and rng.random() < part.words) else IGNORED
                 for label in encoded["labels"]
             ]
         return encoded
 
-    def _named(self, row: Row) -> frozenset[int]:
-        """Tokens of the subject's name, as they stand within a sentence and at its beginning."""
-        spelt = [f" {row.name}", row.name]
+    def _named(self, rows: Sequence[Row]) -> frozenset[int]:
+        """Tokens of the subjects' names, as they stand within a sentence and at its beginning."""
+        spelt = [spelling for row in rows for spelling in (f" {row.name}", row.name)]
         tokens = (self.tokenizer(name, add_special_tokens=False)["input_ids"] for name in spelt)
         return frozenset(token for some in tokens for token in some)
 
@@ -94,9 +105,9 @@ class Rows:
 def lazily(count: int, row: Callable[[int], Encoded]) -> Dataset:
     """A dataset of `count` rows, each made when it is asked for."""
 
-    def make(batch: dict[str, list[int]]) -> dict[str, list[list[int]]]:
+    def make(batch: dict[str, list[int]]) -> dict[str, list[list[Any]]]:
         made = [row(index) for index in batch["row"]]
-        return {name: [one[name] for one in made] for name in ("input_ids", "labels")}
+        return {name: [one.get(name, []) for one in made] for name in ("input_ids", "labels", "branches")}
 
     return Dataset.from_dict({"row": list(range(count))}).with_transform(make)
 

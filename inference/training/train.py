@@ -1,10 +1,10 @@
 """Train an FSPO model: grow it from nothing or take one from disk, then few-shot SFT, IPO and RAT, stage by stage.
 
-    python -m inference.training.train RECIPE.toml OUTDIR [--preferences PATH] [--scale 0.1] [--threads 2]
+    python -m inference.training.train RECIPE.toml OUTDIR [--preferences PATH] [--scale 0.1] [--processes 2]
 
 TRL's trainers do the work; ours are the few-shot rows, the prompt that serves, IPO on summed log-probabilities and the
 pairs of descriptions. OUTDIR receives a checkpoint for every stage, `metrics.jsonl` and `metrics.png`. A second run
-goes on where the first one stopped. Several processes: `accelerate launch -m inference.training.train ...`.
+goes on where the first one stopped. Several GPUs: `accelerate launch -m inference.training.train ...`, or --processes.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import gather_object
 from datasets import disable_progress_bars
 from peft import LoraConfig, PeftModel
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -39,6 +42,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from trl import DPOConfig, SFTConfig
 
 from inference.training import descriptions
+from inference.training.branches import Collator
 from inference.training.curriculum import ask
 from inference.training.embeddings import begin_alike, begin_words
 from inference.training.fewshot import Example, TooLongError
@@ -159,6 +163,12 @@ def the_processes() -> PartialState:
     return PartialState(cpu=not torch.cuda.is_available())
 
 
+def say(text: str) -> None:
+    """Print once, whatever the number of processes."""
+    if the_processes().is_main_process:
+        print(text, flush=True)
+
+
 def row_makers() -> int:
     """Processes that make rows beside the one that trains. A GPU waits for rows; on a CPU they would take its cores."""
     if not torch.cuda.is_available():
@@ -213,6 +223,7 @@ def sft_trainer(recipe: Recipe, stage: Stage, rows: Rows, held_out: Rows, model:
         ),
         train_dataset=lazily(stage.rows, make),
         eval_dataset=lazily(stage.held_out_rows, checked) if stage.held_out_rows else None,
+        data_collator=Collator(int(rows.tokenizer.pad_token_id)),
         processing_class=rows.tokenizer,
         peft_config=adapter_of(recipe, model),
     )
@@ -248,10 +259,14 @@ def ipo_trainer(recipe: Recipe, stage: Stage, rows: Rows, held_out: Rows, model:
 def with_sampled_descriptions(
     examples: list[Example], stage: Stage, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> list[Example]:
-    """The examples, with pairs of descriptions sampled from the model in place of those that ask for one."""
+    """The examples, with pairs of descriptions sampled from the model in place of those that ask for one.
+
+    Each process samples for a share of them, and all get the same.
+    """
+    processes = the_processes()
     asked = [example for example in examples if not example.rejected]
-    print(f"  sampling {stage.descriptions} descriptions for each of {len(asked)} users' shots")
-    model = model.to(the_processes().device)
+    say(f"  sampling {stage.descriptions} descriptions for each of {len(asked)} users' shots")
+    model = model.to(processes.device)
 
     def sampler(prompts: Sequence[str], each: int) -> list[str]:
         return sample(
@@ -264,7 +279,8 @@ def with_sampled_descriptions(
             stops=descriptions.STOPS,
         )
 
-    found = iter(descriptions.pairs(asked, sampler, stage.descriptions))
+    own = asked[processes.process_index :: processes.num_processes]
+    found = iter(gather_object(descriptions.pairs(own, sampler, stage.descriptions)))
     kept = [example if example.rejected else next(found, None) for example in examples]
     return [example for example in kept if example is not None]
 
@@ -275,8 +291,9 @@ def run_stage(recipe: Recipe, stage: Stage, users: dict[str, list[Labelled]], ou
     if stage.words_anew:
         begin_words(model, tokenizer, recipe.seed)
     context = int(model.config.max_position_embeddings)
-    rows = Rows(stage, recipe.seed, tokenizer, context, users.get("train", ()))
-    held_out = Rows(stage, recipe.seed + 1, tokenizer, context, users.get("held_out", ()))
+    processes = the_processes().num_processes
+    rows = Rows(stage, recipe.seed, tokenizer, context, users.get("train", ()), processes)
+    held_out = Rows(stage, recipe.seed + 1, tokenizer, context, users.get("held_out", ()), processes)
     work = own_folder(out / f".{stage.name}", recipe.digest_of(stage))
     build = sft_trainer if stage.kind in ("grow", "sft") else ipo_trainer
     trainer = build(recipe, stage, rows, held_out, model, work)
@@ -360,13 +377,41 @@ def train(recipe: Recipe, out: Path) -> None:
     users = read_users(recipe) if any(stage.kind != "grow" for stage in due) else {}
     for stage in recipe.stages:
         if stage not in due:
-            print(f"stage {stage.name}: done before")
+            say(f"stage {stage.name}: done before")
             continue
         started = time.monotonic()
-        print(f"stage {stage.name} ({stage.kind}): {stage.rows:,} rows, {stage.batch} a step", flush=True)
+        step = stage.batch * the_processes().num_processes
+        say(f"stage {stage.name} ({stage.kind}): {stage.rows:,} rows, {step} a step")
         run_stage(recipe, stage, users, out)
-        print(f"stage {stage.name}: {time.monotonic() - started:.0f} s", flush=True)
-    draw_metrics(out / "metrics.jsonl", out / "metrics.png")
+        say(f"stage {stage.name}: {time.monotonic() - started:.0f} s")
+    if the_processes().is_main_process:
+        draw_metrics(out / "metrics.jsonl", out / "metrics.png")
+
+
+def in_processes(count: int, arguments: Sequence[str]) -> int:
+    """This program with these arguments in several processes of this machine, which train one model; its status."""
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    launch = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        rdzv_backend="c10d",
+        rdzv_endpoint="127.0.0.1:0",
+        local_addr="127.0.0.1",
+        run_id="train",
+        max_restarts=0,
+    )
+    try:
+        elastic_launch(launch, sys.executable)("-m", "inference.training.train", *arguments)
+    except ChildFailedError:  # it has said why
+        return 1
+    return 0
+
+
+def own_arguments(options: argparse.Namespace, threads: int) -> list[str]:
+    """The arguments of each of the processes that train together."""
+    given = ["--preferences", str(options.preferences)] if options.preferences is not None else []
+    return [str(options.recipe), str(options.out), *given, "--scale", str(options.scale), "--threads", str(threads)]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -376,11 +421,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="folder for checkpoints and metrics")
     parser.add_argument("--preferences", type=Path, help="Parquet of synthesize, in place of the recipe's")
     parser.add_argument("--scale", type=float, default=1.0, help="times as many rows in every stage")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--processes", type=int, default=1, help="that train together; a recipe's batch is each one's")
+    parser.add_argument("--threads", type=int, help="CPU threads of each process, instead of two in all")
     options = parser.parse_args(arguments)
-    if not 0 < options.scale <= 100 or options.threads < 1:
-        parser.error("--scale must be over 0 and at most 100, --threads at least 1")
-    torch.set_num_threads(options.threads)
+    threads = max(1, 2 // max(1, options.processes)) if options.threads is None else options.threads
+    if not 0 < options.scale <= 100 or threads < 1 or options.processes < 1:
+        parser.error("--scale must be over 0 and at most 100, --processes and --threads at least 1")
+    if options.processes > 1:
+        return in_processes(options.processes, own_arguments(options, threads))
+    torch.set_num_threads(threads)
     keep_freed_memory()
     disable_progress_bars()
     logging.getLogger("trl").setLevel(logging.ERROR)
@@ -390,7 +439,8 @@ def main(arguments: list[str] | None = None) -> int:
             recipe = recipe.model_copy(update={"preferences": options.preferences})
         train(recipe.scaled(options.scale), options.out)
     except (RecipeError, PreferenceError, TooLongError, ForeignTokenizerError) as error:
-        print(error, file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":
+            print(error, file=sys.stderr)
         return 1
     return 0
 

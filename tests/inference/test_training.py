@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +78,10 @@ def test_the_shipped_recipe_is_valid() -> None:
         (
             f'seed = 1\n{SHAPE}{STAGE.format(kind="grow")}parts = [{{ share = 1, kind = "describe", shots = [0] }}]\n',
             "take 0 out of the shots",
+        ),
+        (
+            f'seed = 1\n{SHAPE}{STAGE.format(kind="grow")}parts = [{{ share = 1, shots = [2], also = [1] }}]\n',
+            "add in_place = false",
         ),
     ],
 )
@@ -251,25 +254,33 @@ def test_an_adapter_is_trained_on_a_model_on_disk(trained: Path, tmp_path: Path)
         assert "model.safetensors" not in names
 
 
+def in_two_processes(recipe: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "inference.training.train", str(recipe), str(out), "--processes", "2"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+
+
 @pytest.mark.slow
 def test_two_processes_train_one_model(tmp_path: Path) -> None:
     preferences = save_both_groups(tmp_path / "preferences.parquet")
     recipe = recipe_file(tmp_path, f'preferences = "{preferences}"\n{TINY}{PREFERENCE_STAGES}')
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr", "127.0.0.1",
-        "--master_port", str(port), "-m", "inference.training.train", str(recipe), str(tmp_path / "out"), "--threads",
-        "1",
-    ]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    done = in_two_processes(recipe, tmp_path / "out")
     assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("stage plain (grow): 32 rows, 16 a step") == 1  # said once
     assert (tmp_path / "out" / "fspo" / "model.safetensors").is_file()
     steps = {
         stage: max(line["step"] for line in lines)
         for stage, lines in metrics.read(tmp_path / "out" / "metrics.jsonl").items()
     }
     assert steps["plain"] == 2  # 32 rows, 8 a step in each of two processes
+
+
+@pytest.mark.slow
+def test_two_processes_say_once_what_is_wrong(tmp_path: Path) -> None:
+    recipe = recipe_file(tmp_path, f'preferences = "{tmp_path}/none.parquet"\n{TINY}{PREFERENCE_STAGES}')
+    done = in_two_processes(recipe, tmp_path / "out")
+    assert done.returncode == 1
+    assert done.stderr.count("none.parquet: there is no such file or folder") == 1
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_metrics_survive_a_line_that_breaks_off(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,27 @@ def test_noise_turns_ideas_round_but_levels_have_no_opposite() -> None:
     assert 35 < turned < 85  # of 240, a quarter
     plan = level_plan(4, random.Random(1))
     assert _noisy(plan, 1.0, random.Random(1)) == plan
+
+
+def test_after_fewer_of_the_same_shots_an_answer_of_its_own_is_learnt_too(tokenizer: Any) -> None:
+    part = {"share": 1, "shots": [8], "also": [1, 2, 8], "in_place": False}
+    encoded = rows_of({"kind": "grow", "parts": [part]}, [], tokenizer).grown(0)
+    told = learnt(encoded, tokenizer)
+    assert told.count(PREFERRED_HEADING) == told.count(END) == 3  # after 1, 2 and 8 shots; 8 is not fewer
+    assert len(set(told.split(END)) - {""}) == 3
+    whole = tokenizer.decode(encoded["input_ids"])
+    assert whole.count("# Example ") == 8  # read once
+    assert whole.count("# Task\n") == 3
+    ends = [start for start, _ in encoded["branches"]]
+    assert [tokenizer.decode(encoded["input_ids"][:end]).count("# Example ") for end in ends] == [1, 2]
+
+
+def test_processes_that_train_together_get_rows_of_one_part_in_one_step(users: list[Labelled], tokenizer: Any) -> None:
+    stage = {"parts": [{"share": 1, "shots": [1, 2, 4]}, {"share": 1, "kind": "describe", "shots": [2]}]}
+    rows = replace(rows_of(stage, users, tokenizer), processes=2)
+    drawn = [(e.shots, e.rejected == "") for e in map(rows.example, range(64))]
+    assert all(len(set(drawn[8 * step : 8 * step + 8])) == 1 for step in range(8))
+    assert len(set(drawn)) > 1
 
 
 def test_only_ideas_are_learnt_where_a_part_says_so(tokenizer: Any) -> None:
