@@ -34,7 +34,7 @@ from inference.world import (
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "inference" / "bundled" / "palate-1"
 # Win rates against base at eight shots; the card has the measured ones.
-CARD = {"reviews": 0.8, "explanations": 0.8, OPEN: 0.87}
+CARD = {"reviews": 0.8, "explanations": 0.82, OPEN: 0.88}
 
 
 @pytest.fixture(scope="module")
@@ -210,8 +210,8 @@ def test_a_true_description_and_one_of_its_own_both_help(
     said = [text.partition("\n#")[0].removeprefix(DESCRIPTION_HEADING) for text in written(asked, STOPS)]
     both = [fspo_prompt(p.question, p.shots, rationale=True, description=d) for p, d in zip(people, said, strict=True)]
     oracle, rat = ([normalise(text).shown for text in written(prompts)] for prompts in (told, both))
-    assert win_rate(oracle, base, people) > 0.87
-    assert win_rate(rat, base, people) > 0.83
+    assert win_rate(oracle, base, people) > 0.92
+    assert win_rate(rat, base, people) > 0.86
     assert sum(map(reads, [*oracle, *rat])) / (2 * len(people)) > 0.95
 
 
