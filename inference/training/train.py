@@ -369,12 +369,17 @@ def read_users(recipe: Recipe) -> dict[str, list[Labelled]]:
     return users
 
 
+def prepare(recipe: Recipe, out: Path) -> tuple[list[Stage], dict[str, list[Labelled]]]:
+    """The stages that are not done yet, and the users that they need. Raises what is wrong with either."""
+    due = [stage for stage in recipe.stages if not is_done(recipe, stage, out)]
+    return due, read_users(recipe) if any(stage.kind != "grow" for stage in due) else {}
+
+
 def train(recipe: Recipe, out: Path) -> None:
     """Every stage that is not done yet, in order."""
     set_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
-    due = [stage for stage in recipe.stages if not is_done(recipe, stage, out)]
-    users = read_users(recipe) if any(stage.kind != "grow" for stage in due) else {}
+    due, users = prepare(recipe, out)
     for stage in recipe.stages:
         if stage not in due:
             say(f"stage {stage.name}: done before")
@@ -427,8 +432,6 @@ def main(arguments: list[str] | None = None) -> int:
     threads = max(1, 2 // max(1, options.processes)) if options.threads is None else options.threads
     if not 0 < options.scale <= 100 or threads < 1 or options.processes < 1:
         parser.error("--scale must be over 0 and at most 100, --processes and --threads at least 1")
-    if options.processes > 1:
-        return in_processes(options.processes, own_arguments(options, threads))
     torch.set_num_threads(threads)
     keep_freed_memory()
     disable_progress_bars()
@@ -437,10 +440,13 @@ def main(arguments: list[str] | None = None) -> int:
         recipe = load_recipe(options.recipe)
         if options.preferences is not None:
             recipe = recipe.model_copy(update={"preferences": options.preferences})
-        train(recipe.scaled(options.scale), options.out)
+        recipe = recipe.scaled(options.scale)
+        if options.processes > 1:
+            prepare(recipe, options.out)  # what is wrong is said once
+            return in_processes(options.processes, own_arguments(options, threads))
+        train(recipe, options.out)
     except (RecipeError, PreferenceError, TooLongError, ForeignTokenizerError) as error:
-        if os.environ.get("RANK", "0") == "0":
-            print(error, file=sys.stderr)
+        print(error, file=sys.stderr)
         return 1
     return 0
 
