@@ -143,7 +143,7 @@ def test_continuations_of_one_prompt_are_those_of_the_prompt_asked_alone(
     prompts = [fspo_prompt(p.question, p.shots[:n], rationale=bool(n)) for n, p in enumerate(demo_people(5))]
     settings: dict[str, Any] = {"temperature": 1e-4, "max_tokens": 24, "stops": STOPS}  # as good as greedy
     alone = [sample(model, tokenizer, [prompt], **settings)[0] for prompt in prompts]
-    assert len(set(alone)) == len(alone)
+    assert len(set(alone)) > 3  # two people may be described alike
     assert sample(model, tokenizer, prompts, each=3, batch=7, **settings) == [t for t in alone for _ in range(3)]
     torch.manual_seed(1)
     assert len(set(sample(model, tokenizer, prompts[-1:], each=8, temperature=1.0, max_tokens=24))) > 1
