@@ -8,12 +8,11 @@ the rows by themselves.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from inference.training.fewshot import IGNORED
 
@@ -43,27 +42,23 @@ def _shared(row: Encoded, trunk: Encoded) -> int:
     return max(0, min(alike, learnt - 1))
 
 
-@dataclass(frozen=True)
 class Collator:
-    """Pads rows on the right. Rows with branches get the places of their tokens and a mask of who sees whom."""
+    """The library's collator, padding on the right. Rows with branches get places and a mask of who sees whom, too."""
 
-    pad: int
+    def __init__(self, pad: int) -> None:
+        self._collate = DataCollatorForLanguageModeling(pad_token_id=pad)
 
     def __call__(self, rows: Sequence[Encoded]) -> dict[str, torch.Tensor]:
         """`input_ids` and `labels` of shape (rows, length), and `attention_mask`, of the same shape for plain rows.
 
         With branches the mask is boolean, of shape (rows, 1, length, length), and there are `position_ids`.
         """
-        length = max(len(row["input_ids"]) for row in rows)
-        batch = {
-            "input_ids": torch.stack([_padded(torch.tensor(row["input_ids"]), length, self.pad) for row in rows]),
-            "labels": torch.stack([_padded(torch.tensor(row["labels"]), length, IGNORED) for row in rows]),
-        }
-        if not any(row.get("branches") for row in rows):
-            ones = [torch.ones(len(row["input_ids"]), dtype=torch.long) for row in rows]
-            return batch | {"attention_mask": torch.stack([_padded(one, length, 0) for one in ones])}
-        places, masks = zip(*(_seen(row, length) for row in rows), strict=True)
-        return batch | {"attention_mask": torch.stack(masks)[:, None], "position_ids": torch.stack(places)}
+        batch: dict[str, torch.Tensor] = self._collate(list(rows))
+        if any(row.get("branches") for row in rows):
+            length = batch["input_ids"].shape[1]
+            places, masks = zip(*(_seen(row, length) for row in rows), strict=True)
+            batch |= {"attention_mask": torch.stack(masks)[:, None], "position_ids": torch.stack(places)}
+        return batch
 
 
 def _seen(row: Encoded, length: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -76,7 +71,3 @@ def _seen(row: Encoded, length: int) -> tuple[torch.Tensor, torch.Tensor]:
         places[first : first + own] = torch.arange(start, start + own)
         first += own
     return places, mask
-
-
-def _padded(values: torch.Tensor, length: int, filler: int) -> torch.Tensor:
-    return F.pad(values, (0, length - len(values)), value=filler)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import random
 import shutil
 import sys
@@ -22,12 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets import disable_progress_bars
 from peft import LoraConfig, PeftModel
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -51,6 +47,7 @@ from inference.training.labelled import LabelledSFT
 from inference.training.memory import keep_freed_memory
 from inference.training.metrics import draw as draw_metrics
 from inference.training.preferences import Labelled, PreferenceError, load
+from inference.training.processes import in_processes, row_makers, say, the_processes
 from inference.training.recipe import Recipe, RecipeError, Shape, Stage, load_recipe
 from inference.training.rows import Rows, as_pairs, lazily
 from inference.training.sampling import sample
@@ -61,7 +58,6 @@ from inference.world.forms import DOMAINS
 TOKENIZER_TEXTS = 4000
 INITIAL_SPREAD = 0.04  # twice the library's: attention in so narrow a model otherwise starts uniform and stays so long
 DONE = "stage.json"
-MOST_ROW_MAKERS = 8
 DIGEST = "digest"  # of the recipe's stage, beside the trainer's checkpoints
 
 
@@ -156,25 +152,6 @@ class MetricsFile(TrainerCallback):
             line = {"stage": self.stage, "step": state.global_step, "seconds": seconds, **(logs or {})}
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
-
-
-def the_processes() -> PartialState:
-    """The processes that train together; whoever asks first decides on what they run."""
-    return PartialState(cpu=not torch.cuda.is_available())
-
-
-def say(text: str) -> None:
-    """Print once, whatever the number of processes."""
-    if the_processes().is_main_process:
-        print(text, flush=True)
-
-
-def row_makers() -> int:
-    """Processes that make rows beside the one that trains. A GPU waits for rows; on a CPU they would take its cores."""
-    if not torch.cuda.is_available():
-        return 0
-    cores = len(os.sched_getaffinity(0)) // the_processes().num_processes
-    return int(max(0, min(MOST_ROW_MAKERS, cores - 1)))
 
 
 def common_settings(recipe: Recipe, stage: Stage, work: Path) -> dict[str, Any]:
@@ -393,32 +370,6 @@ def train(recipe: Recipe, out: Path) -> None:
         draw_metrics(out / "metrics.jsonl", out / "metrics.png")
 
 
-def in_processes(count: int, arguments: Sequence[str]) -> int:
-    """This program with these arguments in several processes of this machine, which train one model; its status."""
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
-    launch = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=count,
-        rdzv_backend="c10d",
-        rdzv_endpoint="127.0.0.1:0",
-        local_addr="127.0.0.1",
-        run_id="train",
-        max_restarts=0,
-    )
-    try:
-        elastic_launch(launch, sys.executable)("-m", "inference.training.train", *arguments)
-    except ChildFailedError:  # it has said why
-        return 1
-    return 0
-
-
-def own_arguments(options: argparse.Namespace, threads: int) -> list[str]:
-    """The arguments of each of the processes that train together."""
-    given = ["--preferences", str(options.preferences)] if options.preferences is not None else []
-    return [str(options.recipe), str(options.out), *given, "--scale", str(options.scale), "--threads", str(threads)]
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Parse, train, return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m inference.training.train", description="Train an FSPO model.")
@@ -443,7 +394,9 @@ def main(arguments: list[str] | None = None) -> int:
         recipe = recipe.scaled(options.scale)
         if options.processes > 1:
             prepare(recipe, options.out)  # what is wrong is said once
-            return in_processes(options.processes, own_arguments(options, threads))
+            given = sys.argv[1:] if arguments is None else arguments
+            own = [*given, "--processes", "1", "--threads", str(threads)]
+            return in_processes(options.processes, "inference.training.train", own)
         train(recipe, options.out)
     except (RecipeError, PreferenceError, TooLongError, ForeignTokenizerError) as error:
         print(error, file=sys.stderr)
